@@ -1,0 +1,164 @@
+"""HiggsExampleGen: the HIGGS CSV as splits of tf.Example.
+
+TFX's CsvExampleGen takes the first line for a header, parses each cell in Python and reshuffles every row in memory.
+This one keeps its contract - the Examples artifact, its driver, its configuration of splits - and replaces the rest.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from google.protobuf import json_format, struct_pb2
+from tfx import types
+from tfx.components.example_gen import component, utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor, executor_spec
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+
+from components.csv_blocks import IngestionError
+from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
+from components.splits import RowRange, SplitRule
+
+SUFFIXES = (".csv", ".csv.gz")
+ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Reads the files that the driver resolved and writes the Examples artifact."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See `HiggsExampleGen`.
+
+        Raises:
+          IngestionError: the data cannot be used; the message names file, line, rule and remedy.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        settings = _custom_config(exec_properties)
+        weights = _split_weights(exec_properties)
+        rule = SplitRule(weights, tuple((name, RowRange.parse(text)) for name, text in settings["row_ranges"].items()))
+        sources, rule = plan_sources(_input_paths(exec_properties), rule)
+
+        [examples] = output_dict[standard_component_specs.EXAMPLES_KEY]
+        examples.split_names = artifact_utils.encode_split_names(list(rule.names))
+        examples.set_string_custom_property(ORIGIN_PROPERTY, settings["origin"])
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        ingestion = Ingestion(
+            columns=tuple(settings["columns"]),
+            rule=rule,
+            split_uris=tuple(artifact_utils.get_split_uri([examples], name) for name in rule.names),
+            summary_uri=examples.uri,
+            bad_rows=settings["bad_rows"],
+        )
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                _ = pipeline | beam.Create(sources) | beam.Reshuffle() | beam.ParDo(IngestFile(ingestion))
+        except Exception as error:
+            raise _ingestion_error_within(error) or error from None
+        check_splits(read_summary(examples.uri))
+
+
+class HiggsExampleGen(component.FileBasedExampleGen):
+    """Ingests headerless or headed HIGGS CSV files, plain or gzipped.
+
+    Outputs `examples`: uncompressed TFRecord shards of tf.Example, each column but the first a float, the first the
+    int64 label. Which split a row falls into does not depend on blocks, shards, workers or other rows.
+    """
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        input_base: str,
+        pattern: str,
+        columns: Sequence[str],
+        weights: dict[str, int],
+        row_ranges: dict[str, str] | None = None,
+        bad_rows: str = STOP,
+        origin: str = "real",
+        code: str = "",
+    ):
+        """Constructs the component.
+
+        Args:
+          input_base: the folder of the files.
+          pattern: the files below it, by glob; `{SPAN}` and `{VERSION}` as in TFX.
+          columns: the names of the columns, the label first. A header must name the same ones, in any order.
+          weights: rows by split name, in proportion.
+          row_ranges: split name to `START:STOP`, for splits given by place instead; see `SplitRule`.
+          bad_rows: `stop` at the first bad row, or `quarantine` them beside the examples.
+          origin: `real` or `simulated`, kept as a property of the artifact.
+          code: a digest of the code, so that other code never meets this code's cached result.
+        """
+        settings = struct_pb2.Struct()
+        settings.update(
+            {
+                "columns": list(columns),
+                "row_ranges": row_ranges or {},
+                "bad_rows": bad_rows,
+                "origin": origin,
+                "code": code,
+            }
+        )
+        custom_config = example_gen_pb2.CustomConfig()
+        custom_config.custom_config.Pack(settings)
+        splits = [
+            example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=weight) for name, weight in weights.items()
+        ]
+        super().__init__(
+            input_base=input_base,
+            input_config=example_gen_pb2.Input(
+                splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]
+            ),
+            output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
+            custom_config=custom_config,
+        )
+
+
+def _custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    config = example_gen_pb2.CustomConfig()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
+    settings = struct_pb2.Struct()
+    config.custom_config.Unpack(settings)
+    return json_format.MessageToDict(settings)
+
+
+def _split_weights(exec_properties: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    output = example_gen_pb2.Output()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], output)
+    return tuple((split.name, split.hash_buckets) for split in output.split_config.splits)
+
+
+def _input_paths(exec_properties: dict[str, Any]) -> list[str]:
+    config = example_gen_pb2.Input()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
+    base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+    pattern = os.path.join(base, config.splits[0].pattern)
+    [matches] = FileSystems.match([pattern])
+    paths = sorted(metadata.path for metadata in matches.metadata_list)
+    # A folder also holds what is no data; a file that was named outright is taken whatever its name.
+    paths = paths if paths == [pattern] else [path for path in paths if path.endswith(SUFFIXES)]
+    if not paths:
+        raise IngestionError(f"Data must be {' or '.join(SUFFIXES)} files. Received: none at {pattern}. Name others.")
+    return paths
+
+
+def _ingestion_error_within(error: BaseException) -> IngestionError | None:
+    """The data's own fault behind what a Beam runner raised; runners hand on the text of a worker's traceback only."""
+    if isinstance(error, IngestionError):
+        return error
+    found = re.findall(rf"{IngestionError.__name__}: (.*?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+    if found:
+        return IngestionError(found[-1])
+    if "No space left on device" in str(error):
+        return IngestionError("Examples need room on the disk. Received: no space left. Free some and run again.")
+    return None
