@@ -154,9 +154,8 @@ def _input_paths(exec_properties: dict[str, Any]) -> list[str]:
 
 def _ingestion_error_within(error: BaseException) -> IngestionError | None:
     """The data's own fault behind what a Beam runner raised; runners hand on the text of a worker's traceback only."""
-    if isinstance(error, IngestionError):
-        return error
-    found = re.findall(rf"{IngestionError.__name__}: (.*?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+    name = IngestionError.__name__
+    found = re.findall(rf"{name}: (.*?)(?: \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE)
     if found:
         return IngestionError(found[-1])
     if "No space left on device" in str(error):

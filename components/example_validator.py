@@ -1,0 +1,65 @@
+"""HiggsExampleValidator: TFX's ExampleValidator, except that anomalies stop the run.
+
+The stock component writes anomalies down and lets training begin all the same.
+"""
+
+import os
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.example_validator import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils, standard_component_specs
+
+N_SHOWN = 3
+
+
+class AnomalyError(ValueError):
+    """The statistics break the schema. The message is one line: the features, the rules, the values, the remedy."""
+
+
+class Executor(executor.Executor):
+    """Validates as TFX does, then fails if anything was found."""
+
+    def Do(self, input_dict, output_dict, exec_properties):
+        """Raises AnomalyError for anomalies in any split."""
+        result = super().Do(input_dict, output_dict, exec_properties)
+        [artifact] = output_dict[standard_component_specs.ANOMALIES_KEY]
+        found = [
+            f"{split}: {text}"
+            for split in artifact_utils.decode_split_names(artifact.split_names)
+            for text in describe(read_anomalies(artifact_utils.get_split_uri([artifact], split)))
+        ]
+        if found:
+            more = f" and {len(found) - N_SHOWN} more" if len(found) > N_SHOWN else ""
+            raise AnomalyError(
+                f"Data must fit the schema. Received: {'; '.join(found[:N_SHOWN])}{more}. "
+                "Correct the data, or models/schema.pbtxt if it is the schema that is wrong."
+            )
+        return result
+
+
+class HiggsExampleValidator(component.ExampleValidator):
+    """See `tfx.components.ExampleValidator`; its executor raises `AnomalyError` where that one only reports."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
+    """Reads what the stock executor wrote for one split."""
+    anomalies = anomalies_pb2.Anomalies()
+    with fileio.open(os.path.join(split_uri, executor.DEFAULT_FILE_NAME), "rb") as file:
+        anomalies.ParseFromString(file.read())
+    return anomalies
+
+
+def describe(anomalies: anomalies_pb2.Anomalies) -> list[str]:
+    """Each anomaly as its feature, the rule and the value, in the order of the features' names."""
+    texts = [
+        f"{name}: {info.short_description} ({info.description.rstrip('.')})"
+        for name, info in sorted(anomalies.anomaly_info.items())
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        texts.append(text_format.MessageToString(anomalies.dataset_anomaly_info, as_one_line=True))
+    return texts

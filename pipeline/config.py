@@ -1,0 +1,197 @@
+"""One frozen, validated configuration, resolved once and written beside every result.
+
+    higgs run --data HIGGS.csv.gz --set train.batch_size=1024 --set gate.min_improvement=0.001
+
+Presets are functions that return a `Config`; `override` applies `key=value` texts to one.
+"""
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Iterable
+
+from pipeline.errors import ConfigError
+
+BAD_ROWS = ("stop", "quarantine")
+ORIGINS = ("real", "simulated")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the rows come from and how they are divided.
+
+    Attributes:
+      path: a file, a folder or a glob of .csv and .csv.gz files.
+      origin: `real` or `simulated`; every output says which.
+      bad_rows: `stop` at the first bad row, or `quarantine` bad rows and go on.
+      train, val, eval: weights of the splits by row hash. `val` stops training early, `eval` is for the gate alone.
+      val_rows, eval_rows: rows by place instead, as START:STOP; `:1000` the first thousand, `-500000:` the last.
+    """
+
+    path: str = ""
+    origin: str = "real"
+    bad_rows: str = "stop"
+    train: int = 8
+    val: int = 1
+    eval: int = 1
+    val_rows: str = ""
+    eval_rows: str = ""
+
+    def __post_init__(self):
+        require(self.bad_rows in BAD_ROWS, "data.bad_rows", f"is one of {', '.join(BAD_ROWS)}", self.bad_rows)
+        require(self.origin in ORIGINS, "data.origin", f"is one of {', '.join(ORIGINS)}", self.origin)
+        for name in ("train", "val", "eval"):
+            require(getattr(self, name) >= 1, f"data.{name}", "is a weight of at least 1", getattr(self, name))
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Split name to weight, in order."""
+        return {"train": self.train, "val": self.val, "eval": self.eval}
+
+    @property
+    def row_ranges(self) -> dict[str, str]:
+        """Split name to row range, for the splits that have one."""
+        ranges = {"eval": self.eval_rows, "val": self.val_rows}
+        return {name: text for name, text in ranges.items() if text}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What is trained, and the rules for candidate and baseline alike.
+
+    Attributes:
+      architecture: the candidate's name in `models.architectures`.
+      baseline: the name of the network that the candidate must beat.
+      epochs: at most this many passes over `train`.
+      patience: training stops when the validation binary crossentropy has not improved for this many epochs.
+      batch_size: rows per step.
+      learning_rate: Adam's, at the first step.
+      decay_epochs: the learning rate is halved after this many epochs, by inverse time decay.
+      seed: of initial weights, dropout and shuffling.
+    """
+
+    architecture: str = "combined"
+    baseline: str = "tiny"
+    epochs: int = 2000
+    patience: int = 100
+    batch_size: int = 500
+    learning_rate: float = 1e-3
+    decay_epochs: float = 1000.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "patience", "batch_size"):
+            require(getattr(self, name) >= 1, f"train.{name}", "is at least 1", getattr(self, name))
+        for name in ("learning_rate", "decay_epochs"):
+            require(getattr(self, name) > 0, f"train.{name}", "is above 0", getattr(self, name))
+        require(self.seed >= 0, "train.seed", "is at least 0", self.seed)
+
+    @property
+    def rules(self) -> dict:
+        """The fields of `models.training.TrainingRules`."""
+        fields = dataclasses.asdict(self)
+        del fields["architecture"], fields["baseline"]
+        return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class GateConfig:
+    """When a candidate is blessed.
+
+    Attributes:
+      min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 asks for any
+        improvement at all; a tie is none.
+    """
+
+    min_improvement: float = 0.0
+
+    def __post_init__(self):
+        require(self.min_improvement >= 0, "gate.min_improvement", "is at least 0", self.min_improvement)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides a run.
+
+    Attributes:
+      output: the folder for artifacts, metadata, logs, results and served models.
+      name: of the pipeline, and of the model below `output/serving`.
+      metadata: empty for SQLite below `output`, or mysql://user:password@host:port/database.
+      beam_args: options for Beam, `--name=value` each.
+      cache: whether unchanged stages are taken from earlier runs.
+    """
+
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    gate: GateConfig = GateConfig()
+    output: str = "runs"
+    name: str = "higgs"
+    metadata: str = ""
+    beam_args: tuple[str, ...] = ()
+    cache: bool = True
+
+    def to_json(self) -> str:
+        """The configuration as text, without the password of a metadata URL."""
+        fields = dataclasses.asdict(self)
+        scheme, separator, rest = self.metadata.rpartition("@")
+        if separator:
+            user = scheme.split("//")[-1].split(":")[0]
+            fields["metadata"] = f"mysql://{user}@{rest}"
+        return json.dumps(fields, indent=2)
+
+
+def require(condition: bool, key: str, rule: str, received: object) -> None:
+    """Raises ConfigError unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{key} {rule}. Received: {received!r}. Correct it with --set {key}=VALUE.")
+
+
+def override(config: Config, settings: Iterable[str]) -> Config:
+    """Applies `section.key=value` texts in order.
+
+    Raises:
+      ConfigError: no such key, or a value of another type.
+    """
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"A setting is KEY=VALUE. Received: {setting!r}. Write for example train.epochs=50.")
+        config = _replace(config, key.strip().split("."), text.strip(), key.strip())
+    return config
+
+
+def keys(section: object = Config, prefix: str = "") -> list[str]:
+    """Every key that `override` knows."""
+    names = []
+    for field in dataclasses.fields(section):
+        nested = dataclasses.is_dataclass(field.type)
+        names += keys(field.type, f"{prefix}{field.name}.") if nested else [prefix + field.name]
+    return names
+
+
+def _replace(section, path: list[str], text: str, key: str):
+    fields = {field.name: field for field in dataclasses.fields(section)}
+    field = fields.get(path[0])
+    nested = field is not None and dataclasses.is_dataclass(field.type)
+    if field is None or nested != (len(path) > 1):
+        close = difflib.get_close_matches(key, keys(), n=1, cutoff=0.5)
+        remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(keys())}."
+        raise ConfigError(f"There is no setting of this name. Received: {key!r}. {remedy}")
+    value = getattr(section, field.name)
+    new = _replace(value, path[1:], text, key) if nested else _convert(text, field.type, key)
+    return dataclasses.replace(section, **{field.name: new})
+
+
+def _convert(text: str, kind: type, key: str):
+    if kind is bool:
+        words = {"true": True, "false": False}
+        require(text.lower() in words, key, "is true or false", text)
+        return words[text.lower()]
+    if typing.get_origin(kind) is tuple:
+        return tuple(text.split())
+    try:
+        return kind(text)
+    except ValueError:
+        name = {int: "a whole number", float: "a number"}[kind]
+        raise ConfigError(f"{key} is {name}. Received: {text!r}. Correct it with --set {key}=VALUE.") from None

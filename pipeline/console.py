@@ -1,0 +1,99 @@
+"""What a person sees of a run, and what goes to the log file.
+
+TensorFlow, Beam and TFX write hundreds of lines to standard error, some from C++ where no Python logger reaches. So the
+file descriptor itself is turned to the log file for the time of a run; what is for the person goes to standard output.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import click
+
+LOGGER = logging.getLogger("higgs")
+
+
+@contextlib.contextmanager
+def logged(path: str, verbose: bool) -> Iterator[None]:
+    """Sends everything written to standard error to the file at `path`, and with `verbose` to the terminal as well."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(path, "ab", buffering=0) as log:
+        copier = None
+        if verbose:
+            reading, writing = os.pipe()
+            copier = threading.Thread(target=_copy, args=(reading, (log.fileno(), terminal)), daemon=True)
+            copier.start()
+            os.dup2(writing, 2)
+            os.close(writing)
+        else:
+            os.dup2(log.fileno(), 2)
+        _configure_loggers(verbose)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)  # closes the pipe's last writing end, which ends the copier
+            if copier:
+                copier.join()
+            os.close(terminal)
+
+
+def _copy(source: int, targets: tuple[int, ...]) -> None:
+    while piece := os.read(source, 1 << 16):
+        for target in targets:
+            os.write(target, piece)
+    os.close(source)
+
+
+def _configure_loggers(verbose: bool) -> None:
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    log = logging.StreamHandler()  # standard error, that is, the log file
+    log.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    root.addHandler(log)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    LOGGER.setLevel(logging.DEBUG)
+    if not verbose and not any(isinstance(handler, _Terminal) for handler in LOGGER.handlers):
+        LOGGER.addHandler(_Terminal(logging.INFO))
+
+
+class _Terminal(logging.Handler):
+    """Shows our own messages, warnings and above with their level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        click.echo(level + record.getMessage())
+
+
+class Stages(logging.Handler):
+    """Shows each stage of a TFX run as it begins and ends, from the local runner's own log records."""
+
+    def __init__(self):
+        super().__init__(logging.INFO)
+        self._started_s = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == "Component %s is running.":
+            self._started_s = time.monotonic()
+            click.echo(f"{record.args[0]} ...")
+        elif record.msg == "Component %s is finished.":
+            click.echo(f"{record.args[0]} {time.monotonic() - self._started_s:.1f} s")
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Shows stages for the time of the context."""
+        absl = logging.getLogger("absl")
+        absl.setLevel(logging.INFO)
+        absl.addHandler(self)
+        try:
+            yield
+        finally:
+            absl.removeHandler(self)

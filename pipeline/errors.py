@@ -1,0 +1,5 @@
+"""What the command line turns into one line and exit code 2."""
+
+
+class ConfigError(ValueError):
+    """A setting cannot be used. The message is one line: the rule, what was received, the remedy."""

@@ -1,0 +1,46 @@
+"""The gate: what the Evaluator measures, and what a candidate must show to be blessed."""
+
+import tensorflow_model_analysis as tfma
+from google.protobuf import wrappers_pb2
+
+from models.features import LABEL
+
+BCE, AUC = "binary_crossentropy", "auc"
+# TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
+SMALLEST_IMPROVEMENT = 1e-12
+
+SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
+
+
+def eval_config(min_improvement: float) -> tfma.EvalConfig:
+    """Metrics, slices and the one threshold.
+
+    Args:
+      min_improvement: nats of binary crossentropy by which the candidate must beat the baseline; 0 for any at all.
+    """
+    bound = wrappers_pb2.DoubleValue(value=-max(min_improvement, SMALLEST_IMPROVEMENT))
+    improvement = tfma.MetricThreshold(
+        change_threshold=tfma.GenericChangeThreshold(direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute=bound)
+    )
+    metrics = [
+        tfma.MetricConfig(class_name="BinaryCrossentropy", threshold=improvement),
+        tfma.MetricConfig(class_name="AUC"),
+        tfma.MetricConfig(class_name="BinaryAccuracy"),
+        tfma.MetricConfig(class_name="Calibration"),
+        tfma.MetricConfig(class_name="MeanLabel"),
+        tfma.MetricConfig(class_name="MeanPrediction"),
+        tfma.MetricConfig(class_name="ExampleCount"),
+    ]
+    return tfma.EvalConfig(
+        model_specs=[
+            # Unnamed: with a baseline connected, TFX adds the baseline's own specification.
+            tfma.ModelSpec(
+                signature_name="serving_default",
+                label_key=LABEL,
+                prediction_key="probability",
+                preprocessing_function_names=["slices"],
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[key]) for key in SLICES)],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    )
