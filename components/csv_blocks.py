@@ -4,13 +4,12 @@ Nothing here knows what a row means: `components.csv_rows` does.
 """
 
 import dataclasses
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from isal import igzip
+from isal import igzip, isal_zlib
 
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
@@ -74,7 +73,7 @@ def read_chunks(path: str) -> Iterator[bytes]:
         while True:
             try:
                 chunk = stream.read(BLOCK_BYTES)
-            except (EOFError, igzip.BadGzipFile, igzip.IsalError, zlib.error) as error:
+            except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:
                 raise IngestionError(
                     f"A .gz file must be complete. Received: {path}: {error}. "
                     "Download or compress it again; `gzip -t` checks it."

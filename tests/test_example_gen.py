@@ -1,0 +1,156 @@
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import make_rows, to_csv
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import csv_blocks, ingestion
+from components.csv_blocks import IngestionError
+from components.example_gen import Executor, HiggsExampleGen
+from components.ingestion import read_summary
+from models.features import COLUMNS, FEATURES, LABEL
+
+BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+
+
+def ingest(folder, pattern, beam_args=BEAM_ARGS, **settings):
+    """Runs the component's executor as TFX does; the artifact."""
+    component = HiggsExampleGen(str(folder), pattern, COLUMNS, {"train": 8, "val": 1, "eval": 1}, **settings)
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder / "examples")
+    shutil.rmtree(examples.uri, ignore_errors=True)
+    context = Executor.Context(beam_pipeline_args=list(beam_args), tmp_dir=str(folder / "tmp"), unique_id="1")
+    properties = {name: value for name, value in component.exec_properties.items() if value is not None}
+    Executor(context).Do({}, {"examples": [examples]}, properties)
+    return examples
+
+
+def read_split(examples, split):
+    """float32 [n_rows, 29] in the order of the shards."""
+    folder = artifact_utils.get_split_uri([examples], split)
+    files = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
+    spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
+    parsed = tf.io.parse_example(records, spec | {LABEL: tf.io.FixedLenFeature([], tf.int64)})
+    return np.stack([np.asarray(parsed[name], np.float32) for name in COLUMNS], axis=1)
+
+
+def read_splits(examples):
+    return [read_split(examples, split) for split in ("train", "val", "eval")]
+
+
+def test_every_row_is_in_one_split_in_the_order_of_the_file(csv_file, rows):
+    train, val, evaluation = read_splits(ingest(csv_file.parent, csv_file.name))
+    place = {row.tobytes(): index for index, row in enumerate(rows)}
+    places = [[place[row.tobytes()] for row in split] for split in (train, val, evaluation)]
+    assert sorted(sum(places, [])) == list(range(400))
+    assert all(split == sorted(split) for split in places)
+    assert len(train) > len(val) + len(evaluation)
+
+
+def test_splits_do_not_depend_on_blocks_shards_files_or_compression(csv_file, rows, monkeypatch):
+    expected = read_splits(ingest(csv_file.parent, csv_file.name))
+    folder = csv_file.parent / "parts"
+    folder.mkdir()
+    (folder / "a.csv").write_text(to_csv(rows[:150]))
+    (folder / "b.csv.gz").write_bytes(gzip.compress(to_csv(rows[150:], ",".join(COLUMNS) + "\n").encode()))
+    (folder / "notes.csv.txt").write_text("no data")
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 5000)
+    monkeypatch.setattr(ingestion, "SHARD_BYTES", 20_000)
+    examples = ingest(folder, "*.csv*")
+    assert len(os.listdir(artifact_utils.get_split_uri([examples], "train"))) > 4
+    for split, other in zip(expected, read_splits(examples), strict=True):
+        assert np.array_equal(split, other)
+
+
+def test_several_processes_make_the_same_splits(csv_file, rows):
+    expected = read_splits(ingest(csv_file.parent, csv_file.name))
+    folder = csv_file.parent / "parts"
+    folder.mkdir()
+    for index in range(4):
+        (folder / f"{index}.csv").write_text(to_csv(rows[100 * index : 100 * index + 100]))
+    args = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    for split, other in zip(expected, read_splits(ingest(folder, "*.csv", args)), strict=True):
+        assert np.array_equal(split, other)
+
+
+@pytest.mark.parametrize(("eval_rows", "expected"), [(":50", slice(50)), ("-50:", slice(-50, None))])
+def test_rows_by_place_span_files(tmp_path, rows, eval_rows, expected):
+    (tmp_path / "a.csv").write_text(to_csv(rows[:30], ",".join(COLUMNS) + "\n"))
+    (tmp_path / "b.csv").write_text(to_csv(rows[30:]))
+    examples = ingest(tmp_path, "*.csv", row_ranges={"eval": eval_rows})
+    assert np.array_equal(read_split(examples, "eval"), rows[expected])
+
+
+def test_artifact_says_where_its_rows_come_from(csv_file):
+    examples = ingest(csv_file.parent, csv_file.name, origin="simulated")
+    assert examples.get_string_custom_property("origin") == "simulated"
+
+
+def test_bad_row_stops_ingestion_in_one_line(csv_file, rows):
+    csv_file.write_text(to_csv(rows[:100]) + "1,2,3\n" + to_csv(rows[100:]))
+    with pytest.raises(IngestionError) as caught:
+        ingest(csv_file.parent, csv_file.name)
+    assert str(caught.value) == (
+        f"HIGGS rows need 29 columns. Received: 3 at {csv_file}:101. Complete the row; commas separate fields. "
+        "Or go on without bad rows by --bad-rows=quarantine."
+    )
+
+
+def test_quarantine_keeps_bad_rows_and_nothing_else_changes(csv_file, rows):
+    expected = read_splits(ingest(csv_file.parent, csv_file.name))
+    csv_file.write_text(to_csv(rows[:100]) + "1,2,3\n" + to_csv(rows[100:]) + "x\n")
+    examples = ingest(csv_file.parent, csv_file.name, bad_rows="quarantine")
+    for split, other in zip(expected, read_splits(examples), strict=True):
+        assert np.array_equal(split, other)
+    summary = read_summary(examples.uri)
+    assert summary["n_bad"] == 2
+    with open(summary["bad_rows"][0]) as file:
+        assert file.read().splitlines() == [
+            "file\tline\trule\treceived\trow",
+            f"{csv_file}\t101\tHIGGS rows need 29 columns.\t3\t1,2,3",
+            f"{csv_file}\t402\tHIGGS rows need 29 columns.\t1\tx",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        (lambda rows: rows[rows[:, 0] == 1], "Data must hold both classes. Received: .* without one of background"),
+        (lambda rows: rows[:4], "Every split needs rows of both classes. Received: 4 rows"),
+    ],
+)
+def test_rows_that_no_model_can_be_judged_by_are_refused(csv_file, rows, select, message):
+    csv_file.write_text(to_csv(select(rows)))
+    with pytest.raises(IngestionError, match=message):
+        ingest(csv_file.parent, csv_file.name)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(IngestionError, match="none at .*nothing.csv"):
+        ingest(tmp_path, "nothing.csv")
+
+
+def test_brackets_in_a_name_are_no_pattern(tmp_path):
+    (tmp_path / "rows[1].csv").write_text(to_csv(make_rows(400)))
+    assert read_summary(ingest(tmp_path, "rows[[]1].csv").uri)["files"] == [str(tmp_path / "rows[1].csv")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_full_disk_is_one_line(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    (small / "examples").mkdir()
+    if os.system(f"mount -t tmpfs -o size=100k tmpfs {small}"):
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        (tmp_path / "rows.csv").write_text(to_csv(make_rows(1000)))
+        (small / "rows.csv").symlink_to(tmp_path / "rows.csv")
+        with pytest.raises(IngestionError, match="no space left"):
+            ingest(small, "rows.csv")
+    finally:
+        os.system(f"umount {small}")

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from conftest import make_rows
+
+from components.csv_blocks import IngestionError
+from components.splits import RowRange, SplitRule, hash_rows
+
+WEIGHTS = (("train", 8), ("val", 1), ("eval", 1))
+HASH_OF_0_TO_27 = 3797720789
+FEATURES = make_rows(20_000)[:, 1:].T
+NUMBERS = np.arange(20_000)
+
+
+def test_weights_are_met_within_sampling_error():
+    counts = np.bincount(SplitRule(WEIGHTS).assign(FEATURES, NUMBERS))
+    # Binomial standard deviations: 57 of 16,000 and 42 of 2,000.
+    assert np.abs(counts - [16_000, 2_000, 2_000]).max() < 4 * 57
+
+
+def test_split_depends_on_the_row_alone():
+    splits = SplitRule(WEIGHTS).assign(FEATURES, NUMBERS)
+    order = np.random.default_rng(1).permutation(20_000)
+    assert np.array_equal(SplitRule(WEIGHTS).assign(FEATURES[:, order], NUMBERS + 5), splits[order])
+    in_blocks = [SplitRule(WEIGHTS).assign(FEATURES[:, i : i + 777], NUMBERS) for i in range(0, 20_000, 777)]
+    assert np.array_equal(np.concatenate(in_blocks), splits)
+
+
+def test_hash_is_the_same_on_every_machine_and_day():
+    row = np.arange(28, dtype=np.float32)[:, None]
+    assert hash_rows(row).tolist() == [HASH_OF_0_TO_27]
+    assert np.array_equal(hash_rows(-0.0 * row), hash_rows(0.0 * row))
+
+
+
+
+def test_one_changed_bit_changes_the_hash():
+    changed = FEATURES.copy()
+    changed[7] = np.nextafter(changed[7], np.float32(9))
+    assert (hash_rows(changed) != hash_rows(FEATURES)).mean() > 0.999
+
+
+def test_rows_by_place_come_first_and_the_rest_is_hashed_among_the_other_splits():
+    rule = SplitRule(WEIGHTS, (("eval", RowRange.parse(":1000")),))
+    splits = rule.assign(FEATURES, NUMBERS)
+    assert (splits[:1000] == 2).all()
+    assert not (splits[1000:] == 2).any()
+    assert abs((splits[1000:] == 1).mean() - 1 / 9) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "n_rows", "inside"),
+    [(":2", 5, [0, 1]), ("3:", 5, [3, 4]), ("-2:", 5, [3, 4]), ("1:-1", 5, [1, 2, 3]), ("-9:1", 5, [0])],
+)
+def test_range_means_what_a_python_slice_means(text, n_rows, inside):
+    assert np.flatnonzero(RowRange.parse(text).resolve(n_rows).contains(np.arange(n_rows))).tolist() == inside
+
+
+@pytest.mark.parametrize("text", ["1000", ":", "a:b", "1:2:3", ""])
+def test_range_of_another_form_is_refused(text):
+    with pytest.raises(IngestionError, match="START:STOP"):
+        RowRange.parse(text)
