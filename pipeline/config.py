@@ -11,10 +11,17 @@ import json
 import typing
 from collections.abc import Iterable
 
+from models.rules import Rules
 from pipeline.errors import ConfigError
 
 BAD_ROWS = ("stop", "quarantine")
 ORIGINS = ("real", "simulated")
+
+
+def require(condition: bool, key: str, rule: str, received: object) -> None:
+    """Raises ConfigError unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{key} {rule}. Received: {received!r}. Correct it with --set {key}=VALUE.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,42 +64,21 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """What is trained, and the rules for candidate and baseline alike.
+class TrainConfig(Rules):
+    """What is trained, and by which rules: the same ones for candidate and baseline.
 
     Attributes:
       architecture: the candidate's name in `models.architectures`.
       baseline: the name of the network that the candidate must beat.
-      epochs: at most this many passes over `train`.
-      patience: training stops when the validation binary crossentropy has not improved for this many epochs.
-      batch_size: rows per step.
-      learning_rate: Adam's, at the first step.
-      decay_epochs: the learning rate is halved after this many epochs, by inverse time decay.
-      seed: of initial weights, dropout and shuffling.
     """
 
     architecture: str = "combined"
     baseline: str = "tiny"
-    epochs: int = 2000
-    patience: int = 100
-    batch_size: int = 500
-    learning_rate: float = 1e-3
-    decay_epochs: float = 1000.0
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("epochs", "patience", "batch_size"):
-            require(getattr(self, name) >= 1, f"train.{name}", "is at least 1", getattr(self, name))
-        for name in ("learning_rate", "decay_epochs"):
-            require(getattr(self, name) > 0, f"train.{name}", "is above 0", getattr(self, name))
-        require(self.seed >= 0, "train.seed", "is at least 0", self.seed)
 
     @property
     def rules(self) -> dict:
-        """The fields of `models.training.TrainingRules`."""
-        fields = dataclasses.asdict(self)
-        del fields["architecture"], fields["baseline"]
-        return fields
+        """The fields of `Rules`."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Rules)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +125,6 @@ class Config:
             user = scheme.split("//")[-1].split(":")[0]
             fields["metadata"] = f"mysql://{user}@{rest}"
         return json.dumps(fields, indent=2)
-
-
-def require(condition: bool, key: str, rule: str, received: object) -> None:
-    """Raises ConfigError unless the condition holds."""
-    if not condition:
-        raise ConfigError(f"{key} {rule}. Received: {received!r}. Correct it with --set {key}=VALUE.")
 
 
 def override(config: Config, settings: Iterable[str]) -> Config:

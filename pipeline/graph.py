@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tfx.components import ImportSchemaGen, StatisticsGen, Trainer, Transform
+from tfx.components import StatisticsGen, Trainer, Transform
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
@@ -18,7 +19,8 @@ from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.digest import digest_source
 from pipeline.gate import eval_config
-from pipeline.places import Places, split_pattern
+from pipeline.data import split_pattern
+from pipeline.places import Places
 
 SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
 

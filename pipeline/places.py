@@ -1,15 +1,12 @@
-"""Where a run reads and writes."""
+"""Where a run writes, and one run at a time."""
 
 import contextlib
 import fcntl
-import glob
 import os
 from collections.abc import Iterator
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
-
-DATA_FILES = "*.csv*"  # of a folder; ExampleGen drops what is neither .csv nor .csv.gz
 
 
 class Places:
@@ -57,44 +54,3 @@ class Places:
 def is_remote(path: str) -> bool:
     """Whether a path names another file system than this machine's."""
     return "://" in path
-
-
-def split_pattern(path: str) -> tuple[str, str]:
-    """Splits a data path into a folder and a glob below it, as TFX's ExampleGen wants them.
-
-    >>> split_pattern("/data/day-*/HIGGS.csv.gz")
-    ('/data', 'day-*/HIGGS.csv.gz')
-    """
-    if not is_remote(path):
-        path = os.path.abspath(path)
-        if os.path.isdir(path):
-            return path, DATA_FILES
-        if os.path.isfile(path):
-            return os.path.dirname(path), glob.escape(os.path.basename(path))
-    parts = path.split("/")
-    n_plain = next((index for index, part in enumerate(parts[:-1]) if is_pattern(part)), len(parts) - 1)
-    return "/".join(parts[:n_plain]), "/".join(parts[n_plain:])
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a path holds a glob's or TFX's placeholders."""
-    return glob.has_magic(text) or "{" in text
-
-
-def data_files(path: str) -> list[str]:
-    """The local files that a data path names.
-
-    Raises:
-      ConfigError: there is no such file, or an empty one.
-    """
-    if not path:
-        raise ConfigError("A run needs rows. Received: none. Name a file with --data, or make some with --simulate.")
-    if is_remote(path) or "{" in path:
-        return []  # only the component that reads them can tell
-    files = sorted(glob.glob(os.path.join(*split_pattern(path))))
-    if not files:
-        raise ConfigError(f"Data must exist. Received: {path}. Check the path; a folder must hold .csv or .csv.gz.")
-    for file in files:
-        if not os.access(file, os.R_OK):
-            raise ConfigError(f"Data must be readable. Received: {file}. Change its permissions.")
-    return files

@@ -1,0 +1,109 @@
+"""The training loop: each epoch is one compiled function over rows that are already in memory.
+
+Keras's `fit` pays for every step: an iterator, a dispatch, a handful of callbacks. For small networks that is most of the
+time. Here the steps of an epoch run inside one graph, and callbacks are called between epochs, as Keras calls them.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from models.errors import ModelError
+
+EVALUATED_ROWS = 16_384  # per step of an evaluation
+
+
+class Loop:
+    """Trains one network on arrays in memory.
+
+    Attributes:
+      model: the keras.Model, compiled with the optimizer.
+    """
+
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int, seed: int):
+        """Prepares training.
+
+        Args:
+          model: from float32 [batch, n_features] to logits, float32 [batch, 1].
+          optimizer: not yet built.
+          batch_size: rows per step; the last step of an epoch takes what is left.
+          seed: of the order of rows, which differs by epoch.
+        """
+        self.model = model
+        model.compile(optimizer=optimizer)
+        optimizer.build(model.trainable_variables)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = tf.function(self._train_epoch)
+        self._evaluate = tf.function(self._evaluate_rows)
+
+    def fit(self, train, val, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> None:
+        """Trains until the last epoch or until a callback sets `model.stop_training`.
+
+        Callbacks get `loss` (with penalties), `bce` and `accuracy` as means over the epoch's steps, dropout in effect,
+        and `val_bce` and `val_accuracy` of the network as it is after the epoch.
+
+        Args:
+          train: features, float32 [n_rows, n_features], and labels, float32 [n_rows, 1].
+          val: the same, to validate on.
+          epochs: at most.
+          callbacks: called at the beginning and end of training and of each epoch.
+
+        Raises:
+          ModelError: the loss is no number.
+        """
+        listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        self.model.stop_training = False
+        listeners.on_train_begin()
+        for epoch in range(epochs):
+            listeners.on_epoch_begin(epoch)
+            means = self._epoch(*train, tf.constant(epoch))
+            logs = dict(zip(("loss", "bce", "accuracy"), means.numpy().tolist(), strict=True))
+            if logs["loss"] != logs["loss"]:
+                raise ModelError(
+                    f"The loss must stay a number. Received: NaN in epoch {epoch + 1}. Lower train.learning_rate."
+                )
+            logs |= {f"val_{name}": value for name, value in self.evaluate(*val).items()}
+            listeners.on_epoch_end(epoch, logs)
+            if self.model.stop_training:
+                break
+        listeners.on_train_end()
+
+    def evaluate(self, features, labels) -> dict[str, float]:
+        """`bce`, in nats, and `accuracy` of the network as it would be served."""
+        bce, accuracy = self._evaluate(features, labels).numpy().tolist()
+        return {"bce": bce, "accuracy": accuracy}
+
+    def _train_epoch(self, features, labels, epoch):
+        n_rows, size = features.shape[0], self._batch_size
+        order = tf.argsort(tf.random.stateless_uniform([n_rows], [self._seed, epoch]), stable=True)
+        total = tf.zeros([3])
+        for start in tf.range(0, n_rows, size):
+            rows = order[start : start + size]
+            means = self._train_step(tf.gather(features, rows), tf.gather(labels, rows))
+            total += tf.cast(tf.size(rows), tf.float32) * means
+        return total / n_rows
+
+    def _train_step(self, features, labels):
+        with tf.GradientTape() as tape:
+            logits = self.model(features, training=True)
+            bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+            loss = tf.add_n([bce, *self.model.losses])
+        variables = self.model.trainable_variables
+        self.model.optimizer.apply(tape.gradient(loss, variables), variables)
+        return tf.stack([loss, bce, _accuracy(labels, logits)])
+
+    def _evaluate_rows(self, features, labels):
+        n_rows = features.shape[0]
+        total = tf.zeros([2])
+        for start in tf.range(0, n_rows, EVALUATED_ROWS):
+            batch, truth = features[start : start + EVALUATED_ROWS], labels[start : start + EVALUATED_ROWS]
+            logits = self.model(batch, training=False)
+            bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))
+            total += tf.cast(tf.shape(batch)[0], tf.float32) * tf.stack([bce, _accuracy(truth, logits)])
+        return total / n_rows
+
+
+def _accuracy(labels, logits):
+    return tf.reduce_mean(tf.cast((logits > 0) == (labels > 0.5), tf.float32))

@@ -1,0 +1,38 @@
+"""The rules of training, one set for every network that is to be compared with another."""
+
+import dataclasses
+
+from models.errors import ModelError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How a network is trained.
+
+    Attributes:
+      epochs: at most this many passes over the training rows.
+      patience: training stops when the validation binary crossentropy has not improved for this many epochs.
+      batch_size: rows per step.
+      learning_rate: Adam's, at the first step.
+      decay_epochs: the learning rate is halved after this many epochs: learning_rate / (1 + epoch / decay_epochs).
+      seed: of initial weights, dropout and shuffling.
+    """
+
+    epochs: int = 2000
+    patience: int = 100
+    batch_size: int = 500
+    learning_rate: float = 1e-3
+    decay_epochs: float = 1000.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, rule, holds in (
+            ("epochs", "at least 1", self.epochs >= 1),
+            ("patience", "at least 1", self.patience >= 1),
+            ("batch_size", "at least 1", self.batch_size >= 1),
+            ("learning_rate", "above 0", self.learning_rate > 0),
+            ("decay_epochs", "above 0", self.decay_epochs > 0),
+            ("seed", "at least 0", self.seed >= 0),
+        ):
+            if not holds:
+                raise ModelError(f"train.{name} is {rule}. Received: {getattr(self, name)}. Correct the setting.")

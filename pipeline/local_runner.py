@@ -1,0 +1,48 @@
+"""Runs the pipeline on this machine, for `higgs run` and for TFX's own command.
+
+    HIGGS_DATA=HIGGS.csv.gz tfx pipeline create --engine=local --pipeline_path=pipeline/local_runner.py
+    HIGGS_DATA=HIGGS.csv.gz tfx run create --engine=local --pipeline_name=higgs
+
+TFX's command passes no settings on, so they come from the environment: HIGGS_DATA, and HIGGS_SET with any
+`key=value` texts of `higgs run --set`, divided by spaces.
+"""
+
+import dataclasses
+import os
+
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+from pipeline.config import Config, override
+from pipeline.graph import create_pipeline
+from pipeline.lineage import connection
+from pipeline.places import Places
+from pipeline.data import with_data
+
+# Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
+BEAM_DEFAULTS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+# TFX packages itself for Beam's workers before each stage, unless an image is said to hold it. Local workers need neither.
+NO_PACKAGING = "--sdk_container_image=none"
+
+
+def run(config: Config) -> None:
+    """Runs every stage in this process; stages whose inputs, settings and code are unchanged come from the cache."""
+    os.makedirs(Places(config).output, exist_ok=True)
+    config = dataclasses.replace(config, beam_args=with_defaults(config.beam_args))
+    LocalDagRunner().run(create_pipeline(config, connection(config)))
+
+
+def with_defaults(beam_args: tuple[str, ...]) -> tuple[str, ...]:
+    """Beam options with the local defaults put before them, unless they name another runner."""
+    if any(arg.startswith("--runner") and "DirectRunner" not in arg for arg in beam_args):
+        return beam_args
+    return (*BEAM_DEFAULTS, NO_PACKAGING, *beam_args)
+
+
+def from_environment() -> Config:
+    """The configuration that HIGGS_DATA and HIGGS_SET describe."""
+    config = override(Config(), os.environ.get("HIGGS_SET", "").split())
+    return with_data(config, os.environ.get("HIGGS_DATA", config.data.path))
+
+
+if __name__ == "__main__":
+    run(from_environment())
