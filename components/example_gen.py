@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf import json_format, struct_pb2
 from tfx import types
-from tfx.components.example_gen import component, utils
+from tfx.components.example_gen import component
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor, executor_spec
 from tfx.proto import example_gen_pb2
@@ -111,14 +111,10 @@ class HiggsExampleGen(component.FileBasedExampleGen):
         )
         custom_config = example_gen_pb2.CustomConfig()
         custom_config.custom_config.Pack(settings)
-        splits = [
-            example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=weight) for name, weight in weights.items()
-        ]
+        splits = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=weight) for name, weight in weights.items()]
         super().__init__(
             input_base=input_base,
-            input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]
-            ),
+            input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]),
             output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
             custom_config=custom_config,
         )

@@ -1,7 +1,7 @@
 """CSV files to splits of TFRecord shards: the work of HiggsExampleGen, free of TFX.
 
-A file is read, parsed, split and encoded block by block, in order, and nothing is shuffled: training shuffles in memory,
-and whoever compares two runs wants the same rows in the same places.
+A file is read, parsed, split and encoded block by block, in order, and nothing is shuffled: training shuffles in
+memory, and whoever compares two runs wants the same rows in the same places.
 """
 
 import collections
@@ -90,7 +90,8 @@ class IngestFile(beam.DoFn):
         counts = np.zeros((len(ingestion.rule.names), 2), np.int64)
         shards = [_ShardWriter(uri, source.index) for uri in ingestion.split_uris]
         quarantine = _Quarantine(ingestion.summary_uri, source.index)
-        for encoded in _in_threads(lambda block: self._encode(parser, block), read_blocks(source.path, parser.head, source.first_row)):
+        blocks = read_blocks(source.path, parser.head, source.first_row)
+        for encoded in _in_threads(lambda block: self._encode(parser, block), blocks):
             if encoded.bad and ingestion.bad_rows == STOP:
                 raise IngestionError(f"{encoded.bad[0]} Or go on without bad rows by --bad-rows=quarantine.")
             for shard, records in zip(shards, encoded.records, strict=True):

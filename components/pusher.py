@@ -1,6 +1,7 @@
 """HiggsPusher: TFX's Pusher, except that a reader of the destination never sees half a model.
 
-The stock executor copies file by file into the version's own folder, and pushes an unchanged model again as a new version.
+The stock executor copies file by file into the version's own folder, and pushes an unchanged model again as a new
+version.
 """
 
 import os
@@ -14,8 +15,6 @@ from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import io_utils, proto_utils
-
-from components.example_gen import ORIGIN_PROPERTY
 
 SOURCE_FILE = os.path.join("assets.extra", "source.txt")  # TF Serving leaves assets.extra alone
 

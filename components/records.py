@@ -23,7 +23,7 @@ class RecordEncoder:
         label, *features = columns
         entries = {label: _entry(label, _message(3, _message(1, b"\x00")))}  # Feature.int64_list, packed
         entries |= {name: _entry(name, _message(2, _message(1, bytes(4)))) for name in features}  # Feature.float_list
-        # Maps are written in the order of their keys by deterministic protobuf serialisation: equal bytes are a feature.
+        # In the order of the keys, as deterministic serialisation writes a map: equal rows are equal bytes.
         body = b"".join(entries[name] for name in sorted(entries))
         example = _message(1, body)
         starts = np.cumsum([len(example) - len(body), *(len(entries[name]) for name in sorted(entries))])
@@ -66,7 +66,8 @@ class RecordEncoder:
     def _crc_tables(self) -> np.ndarray:
         """uint32 [n_bytes, 256]: what each value of each byte that varies does to the CRC of the template."""
         base = google_crc32c.value(self._example.tobytes())
-        positions = [offset + byte for offset, width in zip(self._offsets, self._widths, strict=True) for byte in range(width)]
+        varying = zip(self._offsets, self._widths, strict=True)
+        positions = [offset + byte for offset, width in varying for byte in range(width)]
         tables = np.zeros((len(positions), 256), np.uint32)
         for table, position in zip(tables, positions, strict=True):
             for bit in range(8):

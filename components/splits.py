@@ -17,7 +17,7 @@ _RANGE = re.compile(r"(-?\d*):(-?\d*)")
 
 @dataclasses.dataclass(frozen=True)
 class RowRange:
-    """Rows `start` to `stop`, as in a Python slice: `:1000` are the first thousand, `-500000:` the last half million."""
+    """Rows `start` to `stop`, as in a Python slice: `:1000` are the first thousand, `-9:` the last nine."""
 
     start: int | None = None
     stop: int | None = None

@@ -66,7 +66,9 @@ def decay_heavy_higgs(rng: np.random.Generator, heavy_mass: np.ndarray) -> np.nd
     b_pair = np.stack(decay(LIGHT_HIGGS_MASS, *virtualities, isotropic(rng, n)), axis=1)
     cascade = np.concatenate([inner, boost(b_pair, light, LIGHT_HIGGS_MASS)], axis=1)
     cascade = boost(cascade, charged, charged_mass)
-    return _arrange(outer_hadronic, outer, cascade[:, :2], cascade[:, 2:])
+    hadronic = np.where(outer_hadronic, outer, cascade[:, :2])
+    leptonic = np.where(outer_hadronic, cascade[:, :2], outer)
+    return np.concatenate([leptonic, hadronic, cascade[:, 2:]], axis=1)
 
 
 def decay_top_pair(rng: np.random.Generator, system_mass: np.ndarray, cosine: np.ndarray) -> np.ndarray:
@@ -74,22 +76,22 @@ def decay_top_pair(rng: np.random.Generator, system_mass: np.ndarray, cosine: np
     n = len(system_mass)
     top_masses = breit_wigner(rng, TOP_MASS, TOP_WIDTH, 2 * n, 6.0).reshape(2, n)
     tops = decay(system_mass, top_masses[0], top_masses[1], polar(rng, cosine))
-    first_hadronic = rng.random(n) < 0.5
     sides = []
-    for top, top_mass, hadronic in zip(tops, top_masses, (first_hadronic, ~first_hadronic), strict=True):
+    # Top and antitop are alike here, so the first may always be the leptonic one.
+    for top, top_mass, hadronic in zip(tops, top_masses, (False, True), strict=True):
         w_mass = breit_wigner(rng, W_MASS, W_WIDTH, n)
         axis = isotropic(rng, n)
         w, b = decay(top_mass, w_mass, draw_virtuality(rng, top_mass - w_mass), axis)
         pair = boost(_decay_w(rng, w_mass, axis, LONGITUDINAL_TOP_W, hadronic), w, w_mass)
         sides.append(boost(np.concatenate([pair, b[:, None]], axis=1), top, top_mass))
     b_pair = np.stack([sides[0][:, 2], sides[1][:, 2]], axis=1)
-    return _arrange(first_hadronic, sides[0][:, :2], sides[1][:, :2], b_pair)
+    return np.concatenate([sides[0][:, :2], sides[1][:, :2], b_pair], axis=1)
 
 
 def _decay_w(rng, w_mass, axis, longitudinal, hadronic):
     """Two fermions [4, 2, n] in the W's rest frame; `axis` [3, n] is its flight in its parent's.
 
-    Only where `hadronic` [n] holds may one of them be a virtual quark.
+    Only where `hadronic` (one or [n]) holds may one of them be a virtual quark.
     """
     uniform = rng.random(len(w_mass))
     cosine = 2.0 * np.sin(np.arcsin(2.0 * uniform - 1.0) / 3.0)  # density 3/4 (1 - c^2)
@@ -98,9 +100,3 @@ def _decay_w(rng, w_mass, axis, longitudinal, hadronic):
         cosine = np.where(rng.random(len(w_mass)) < longitudinal, cosine, left_handed)
     virtuality = np.where(hadronic, draw_virtuality(rng, w_mass), 0.0)
     return np.stack(decay(w_mass, 0.0, virtuality, tilted(rng, axis, cosine)), axis=1)
-
-
-def _arrange(first_hadronic, pair_1, pair_2, b_pair):
-    """Partons [4, 6, n] from the fermions of two W bosons and the b quarks, [4, 2, n] each."""
-    hadronic, leptonic = np.where(first_hadronic, pair_1, pair_2), np.where(first_hadronic, pair_2, pair_1)
-    return np.concatenate([leptonic, hadronic, b_pair], axis=1)

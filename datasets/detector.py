@@ -37,10 +37,10 @@ LOOSE_TAG = 0.185  # share of tags that reach only the first of the two levels
 ORDER_RESOLUTION = 0.3
 LEPTON_RESOLUTION = 0.02
 STOCHASTIC, CONSTANT, NOISE = 0.9, 0.08, 4.0  # of the jets' momenta: sigma^2 = S^2 pT + C^2 pT^2 + N^2
-JET_SCALE = 1.01
+JET_SCALE = 0.985
 SOFT_RESOLUTION = 10.0  # per component of missing energy, from what is in no jet
-SEMILEPTONIC = 0.35  # share of b jets with a neutrino, charm's included
-MAX_B_NEUTRINO = 0.5  # of the b's momentum
+SEMILEPTONIC = 0.25  # share of b jets with a neutrino, charm's included
+MAX_B_NEUTRINO = 0.4  # of the b's momentum
 
 
 class Event(NamedTuple):

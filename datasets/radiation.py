@@ -13,7 +13,7 @@ N_RADIATED = 3
 MIN_RADIATED_PT = 10.0
 RADIATED_SPREAD = 2.5  # standard deviation of their rapidity around the system's
 
-BRANCHING = 0.25  # strength of the quarks' radiation, see draw_virtuality
+BRANCHING = 0.21  # strength of the quarks' radiation, see draw_virtuality
 MIN_VIRTUALITY = 8.0
 MAX_VIRTUALITY = 0.45  # of the mass available, so that two virtual quarks always fit
 MIN_GLUON_SHARE = 0.08

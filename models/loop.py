@@ -1,7 +1,7 @@
 """The training loop: each epoch is one compiled function over rows that are already in memory.
 
-Keras's `fit` pays for every step: an iterator, a dispatch, a handful of callbacks. For small networks that is most of the
-time. Here the steps of an epoch run inside one graph, and callbacks are called between epochs, as Keras calls them.
+Keras's `fit` pays for every step: an iterator, a dispatch, a handful of callbacks. For small networks that is most of
+the time. Here the steps of an epoch run inside one graph, and callbacks are called between epochs, as Keras does.
 """
 
 from collections.abc import Sequence

@@ -30,14 +30,18 @@ def _setting(key: str):
 @cli.command()
 @click.option("--data", metavar="PATH", help="A file, a folder or a glob of .csv and .csv.gz, with or without header.")
 @click.option(
-    "--simulate", type=click.IntRange(min=1), is_flag=False, flag_value=DEFAULT_ROWS, metavar="[ROWS]",
+    "--simulate",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=DEFAULT_ROWS,
+    metavar="[ROWS]",
     help=f"Use simulated rows instead, {DEFAULT_ROWS:,} unless told.",
 )
-@click.option("--architecture", metavar="NAME", help="The candidate: tiny, small, medium, large, l2, dropout, combined.")
+@click.option("--architecture", metavar="NAME", help="The candidate: tiny, small, ..., combined. [combined]")
 @click.option("--epochs", **_setting("train.epochs"))
 @click.option("--patience", **_setting("train.patience"))
 @click.option("--seed", **_setting("train.seed"))
-@click.option("--eval-rows", metavar="START:STOP", help="Rows for the gate: :1000 the first, -500000: the last. [by hash]")
+@click.option("--eval-rows", metavar="START:STOP", help="Rows for the gate: :1000 the first, -9: the last. [by hash]")
 @click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]")
 @click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]")
 @click.option("--output", metavar="FOLDER", help="For artifacts, metadata, logs, results and served models. [runs]")
@@ -69,9 +73,7 @@ def _configure(options: dict, beam_args: tuple, settings: tuple, no_cache: bool)
         if value is not None
     ]
     config = override(Config(), [*given, *settings])
-    return dataclasses.replace(
-        config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache
-    )
+    return dataclasses.replace(config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache)
 
 
 def _run(config, data: str | None, n_simulated: int | None, verbose: bool) -> int:

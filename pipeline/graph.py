@@ -17,9 +17,9 @@ from components.pusher import HiggsPusher, newest_version
 from models.architectures import named
 from models.features import COLUMNS
 from pipeline.config import Config
+from pipeline.data import split_pattern
 from pipeline.digest import digest_source
 from pipeline.gate import eval_config
-from pipeline.data import split_pattern
 from pipeline.places import Places
 
 SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
@@ -106,7 +106,15 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         pipeline_name=config.name,
         pipeline_root=places.artifacts,
         components=[
-            example_gen, statistics_gen, schema_gen, validator, transform, candidate, baseline, evaluator, pusher
+            example_gen,
+            statistics_gen,
+            schema_gen,
+            validator,
+            transform,
+            candidate,
+            baseline,
+            evaluator,
+            pusher,
         ],
         metadata_connection_config=metadata_connection or metadata.sqlite_metadata_connection_config(places.metadata),
         enable_cache=config.cache,

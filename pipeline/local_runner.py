@@ -13,14 +13,14 @@ import os
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from pipeline.config import Config, override
+from pipeline.data import with_data
 from pipeline.graph import create_pipeline
 from pipeline.lineage import connection
 from pipeline.places import Places
-from pipeline.data import with_data
 
 # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
 BEAM_DEFAULTS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
-# TFX packages itself for Beam's workers before each stage, unless an image is said to hold it. Local workers need neither.
+# TFX packages itself for Beam's workers before each stage, unless told of an image that holds it. Here is neither.
 NO_PACKAGING = "--sdk_container_image=none"
 
 

@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import os
 import shutil
 
@@ -47,7 +48,7 @@ def test_every_row_is_in_one_split_in_the_order_of_the_file(csv_file, rows):
     train, val, evaluation = read_splits(ingest(csv_file.parent, csv_file.name))
     place = {row.tobytes(): index for index, row in enumerate(rows)}
     places = [[place[row.tobytes()] for row in split] for split in (train, val, evaluation)]
-    assert sorted(sum(places, [])) == list(range(400))
+    assert sorted(itertools.chain(*places)) == list(range(400))
     assert all(split == sorted(split) for split in places)
     assert len(train) > len(val) + len(evaluation)
 
@@ -131,7 +132,7 @@ def test_rows_that_no_model_can_be_judged_by_are_refused(csv_file, rows, select,
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(IngestionError, match="none at .*nothing.csv"):
+    with pytest.raises(IngestionError, match=r"none at .*nothing\.csv"):
         ingest(tmp_path, "nothing.csv")
 
 

@@ -8,8 +8,10 @@ from models.features import COLUMNS, FEATURES, LABEL
 
 
 def to_example(row) -> tf.train.Example:
-    features = {name: tf.train.Feature(float_list=tf.train.FloatList(value=[value])) for name, value in
-                zip(FEATURES, row[1:], strict=True)}
+    features = {
+        name: tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        for name, value in zip(FEATURES, row[1:], strict=True)
+    }
     features[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(row[0])]))
     return tf.train.Example(features=tf.train.Features(feature=features))
 

@@ -31,8 +31,6 @@ def test_hash_is_the_same_on_every_machine_and_day():
     assert np.array_equal(hash_rows(-0.0 * row), hash_rows(0.0 * row))
 
 
-
-
 def test_one_changed_bit_changes_the_hash():
     changed = FEATURES.copy()
     changed[7] = np.nextafter(changed[7], np.float32(9))

@@ -1,0 +1,58 @@
+# Everything is set up by `make setup`, which the other targets call: nothing has to be installed first but git, make and
+# a Python 3 with venv. PYTHON chooses the generation: 3.10 with TFX 1.16, or 3.11 to 3.13 with TFX 1.21.
+
+PYTHON ?= $(shell cat .python-version)
+DATA ?=
+ARGS ?=
+
+VENV := .venv$(if $(filter-out $(shell cat .python-version),$(PYTHON)),-$(PYTHON))
+BIN := $(VENV)/bin
+UV := .uv/bin/uv
+READY := $(VENV)/.ready
+
+.PHONY: run test setup lock lint clean
+
+## Runs the pipeline: on DATA=path.csv.gz, or on simulated rows; ARGS are handed to `higgs run`.
+run: setup
+	$(BIN)/higgs run $(if $(DATA),--data '$(DATA)',--simulate) $(ARGS)
+
+## Runs the tests; ARGS are handed to pytest.
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+## Installs what requirements.txt locks into $(VENV), once.
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml | $(UV)
+	@glibc=$$(getconf GNU_LIBC_VERSION | cut -d' ' -f2); \
+	case $(PYTHON) in \
+	3.10) ;; \
+	3.11|3.12|3.13) [ "$$(printf '2.39\n%s\n' $$glibc | sort -V | head -n 1)" = 2.39 ] || { \
+		echo "Python $(PYTHON) gets TFX 1.21, which needs glibc 2.39 or later. Received: glibc $$glibc. Use PYTHON=3.10."; \
+		exit 2; } ;; \
+	*) echo "PYTHON is 3.10, 3.11, 3.12 or 3.13. Received: $(PYTHON). Use PYTHON=3.10."; exit 2 ;; \
+	esac
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The lock pins uv itself, with its hashes, so pip need not trust anything else.
+$(UV): requirements.txt
+	python3 -m venv .uv
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > .uv/uv.txt
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .uv/uv.txt
+	@touch $@
+
+## Writes requirements.txt anew from requirements.in, for every Python at once.
+lock: $(UV)
+	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+		--output-file requirements.txt requirements.in
+
+## Looks for what a linter finds.
+lint: setup
+	$(BIN)/ruff check .
+
+## Removes what setup installed. Runs and data stay.
+clean:
+	rm -rf .uv .venv .venv-*
