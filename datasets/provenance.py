@@ -49,9 +49,7 @@ def remove_marker(path: Path) -> None:
 
 def _is_simulated_file(path: Path) -> bool:
     return (
-        SIMULATED in path.name.lower()
-        or get_marker_path(path).exists()
-        or SIMULATED in _read_gzip_name(path).lower()
+        SIMULATED in path.name.lower() or get_marker_path(path).exists() or SIMULATED in _read_gzip_name(path).lower()
     )
 
 

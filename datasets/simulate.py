@@ -50,9 +50,7 @@ def generate(n_rows: int, seed: int, chunk: int = BLOCK_ROWS) -> Iterator[np.nda
     return _rechunk(_map_blocks(lambda block, n: simulate_block(seed, block)[:n], n_rows), chunk)
 
 
-def write_csv(
-    path: str | os.PathLike, n_rows: int, seed: int, progress: Callable[[int], object] | None = None
-) -> Path:
+def write_csv(path: str | os.PathLike, n_rows: int, seed: int, progress: Callable[[int], object] | None = None) -> Path:
     """Write `n_rows` simulated rows to `path`, compressed if it ends in .csv.gz, and mark the file as simulated.
 
     `progress` is called with the number of rows just written. The file appears under its name only when complete; an
