@@ -11,13 +11,11 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
+from components.errors import IngestionError
+
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class IngestionError(ValueError):
-    """The data cannot be used. The message is one line: the rule, what was received, the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,7 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_component_specs
 
-
-class MissingBaselineError(ValueError):
-    """There is nothing to judge the candidate by."""
+from components.errors import MissingBaselineError
 
 
 class Executor(executor.Executor):

@@ -20,7 +20,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.csv_blocks import IngestionError
+from components.errors import IngestionError
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.splits import RowRange, SplitRule
 

@@ -12,11 +12,9 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.errors import AnomalyError
+
 N_SHOWN = 3
-
-
-class AnomalyError(ValueError):
-    """The statistics break the schema. The message is one line: the features, the rules, the values, the remedy."""
 
 
 class Executor(executor.Executor):

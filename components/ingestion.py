@@ -16,8 +16,9 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from components.csv_blocks import Block, IngestionError, count_rows, read_blocks, read_head
+from components.csv_blocks import Block, count_rows, read_blocks, read_head
 from components.csv_rows import BadRow, RowParser
+from components.errors import IngestionError
 from components.records import RecordEncoder
 from components.splits import SplitRule
 

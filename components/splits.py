@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from components.csv_blocks import IngestionError
+from components.errors import IngestionError
 
 _RANGE = re.compile(r"(-?\d*):(-?\d*)")
 

@@ -19,7 +19,7 @@ class Rules:
     """
 
     epochs: int = 2000
-    patience: int = 100
+    patience: int = 50
     batch_size: int = 500
     learning_rate: float = 1e-3
     decay_epochs: float = 1000.0

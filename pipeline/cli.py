@@ -136,9 +136,7 @@ def _reported():
 
 
 def _is_bad_input(error: ValueError) -> bool:
-    from components.csv_blocks import IngestionError
-    from components.evaluator import MissingBaselineError
-    from components.example_validator import AnomalyError
+    from components.errors import AnomalyError, IngestionError, MissingBaselineError
     from datasets import DatasetError
     from models.errors import ModelError
     from pipeline.errors import ConfigError

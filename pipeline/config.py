@@ -11,6 +11,7 @@ import json
 import typing
 from collections.abc import Iterable
 
+from components.splits import RowRange
 from models.rules import Rules
 from pipeline.errors import ConfigError
 
@@ -50,6 +51,8 @@ class DataConfig:
         require(self.origin in ORIGINS, "data.origin", f"is one of {', '.join(ORIGINS)}", self.origin)
         for name in ("train", "val", "eval"):
             require(getattr(self, name) >= 1, f"data.{name}", "is a weight of at least 1", getattr(self, name))
+        for text in self.row_ranges.values():
+            RowRange.parse(text)
 
     @property
     def weights(self) -> dict[str, int]:

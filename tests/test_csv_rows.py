@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from conftest import make_rows, to_csv
 
-from components.csv_blocks import Block, Head, IngestionError
+from components.csv_blocks import Block, Head
 from components.csv_rows import RowParser
+from components.errors import IngestionError
 
 COLUMNS = ("label", "x", "y")
 

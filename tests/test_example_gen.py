@@ -10,7 +10,7 @@ from conftest import make_rows, to_csv
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import csv_blocks, ingestion
-from components.csv_blocks import IngestionError
+from components.errors import IngestionError
 from components.example_gen import Executor, HiggsExampleGen
 from components.ingestion import read_summary
 from models.features import COLUMNS, FEATURES, LABEL

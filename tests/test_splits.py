@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import make_rows
 
-from components.csv_blocks import IngestionError
+from components.errors import IngestionError
 from components.splits import RowRange, SplitRule, hash_rows
 
 WEIGHTS = (("train", 8), ("val", 1), ("eval", 1))

@@ -1,0 +1,13 @@
+"""What can be wrong with the input of a component. Each message is one line: the rule, what was received, the remedy."""
+
+
+class IngestionError(ValueError):
+    """The data cannot be used."""
+
+
+class AnomalyError(ValueError):
+    """The statistics of the data break the schema."""
+
+
+class MissingBaselineError(ValueError):
+    """There is nothing to judge the candidate by."""

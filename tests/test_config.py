@@ -1,0 +1,71 @@
+import dataclasses
+import json
+
+import pytest
+
+from components.errors import IngestionError
+from models.errors import ModelError
+from models.rules import Rules
+from pipeline.config import Config, keys, override
+from pipeline.errors import ConfigError
+
+
+def test_settings_reach_their_section_with_their_type():
+    settings = ["train.batch_size=512", "gate.min_improvement=1e-3", "cache=false", "data.eval_rows=:1000"]
+    config = override(Config(), [*settings, "beam_args=--a=1 --b=2"])
+    assert config.train.batch_size == 512
+    assert config.gate.min_improvement == 0.001
+    assert config.cache is False
+    assert config.data.row_ranges == {"eval": ":1000"}
+    assert config.beam_args == ("--a=1", "--b=2")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("train.batchsize=1", "Received: 'train.batchsize'. Did you mean train.batch_size?"),
+        ("train=1", "Received: 'train'."),
+        ("zzz=1", "Received: 'zzz'. Use one of data.path"),
+        ("output.x=1", "Received: 'output.x'."),
+        ("train.epochs", "A setting is KEY=VALUE. Received: 'train.epochs'."),
+        ("train.epochs=many", "train.epochs is a whole number. Received: 'many'."),
+        ("train.epochs=1.5", "train.epochs is a whole number. Received: '1.5'."),
+        ("cache=maybe", "cache is true or false. Received: 'maybe'."),
+        ("data.bad_rows=skip", "data.bad_rows is one of stop, quarantine. Received: 'skip'."),
+        ("data.eval=0", "data.eval is a weight of at least 1. Received: 0."),
+        ("gate.min_improvement=-1", "gate.min_improvement is at least 0. Received: -1.0."),
+        ("gate.min_improvement=nan", "gate.min_improvement is at least 0. Received: nan."),
+        ("data.eval_rows=1000", "A row range is START:STOP. Received: '1000'."),
+    ],
+)
+def test_setting_that_cannot_be_used_is_refused_in_one_line(setting, message):
+    with pytest.raises((ConfigError, IngestionError)) as caught:
+        override(Config(), [setting])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["epochs=0", "patience=0", "batch_size=0", "learning_rate=0", "seed=-1"])
+def test_rules_that_train_nothing_are_refused(setting):
+    with pytest.raises(ModelError, match=setting.split("=")[0]):
+        override(Config(), [f"train.{setting}"])
+
+
+def test_rules_are_the_same_for_candidate_and_baseline():
+    assert Config().train.rules == dataclasses.asdict(Rules())
+
+
+def test_every_key_can_be_set_to_its_own_default():
+    config = Config()
+    for key in keys():
+        value = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        text = " ".join(value) if isinstance(value, tuple) else str(value)
+        assert override(config, [f"{key}={text}"]) == config
+
+
+def test_written_configuration_keeps_no_password():
+    config = override(Config(), ["metadata=mysql://me:secret@host:3306/lineage"])
+    assert json.loads(config.to_json())["metadata"] == "mysql://me@host:3306/lineage"
+    assert "secret" not in config.to_json()

@@ -1,0 +1,53 @@
+"""Which package may import which, and what must not be imported for nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "models": {"models"},
+    "components": {"components"},
+    "datasets": {"datasets"},
+    "pipeline": {"pipeline", "models", "components", "datasets"},
+    "kubeflow": {"kubeflow", "pipeline", "models", "components", "datasets"},
+}
+
+
+def imported_packages(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return {name.split(".")[0] for name in names} & set(ALLOWED)
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_packages_import_in_one_direction_only(package):
+    for file in (ROOT / package).glob("*.py"):
+        allowed = ALLOWED[package] | ({"kubeflow"} if file.name == "cli.py" else set())
+        assert imported_packages(file) <= allowed, file
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_names_of_columns_import_nothing():
+    code = "import sys; before = set(sys.modules); import models.features; print(sorted(set(sys.modules) - before))"
+    assert python(code) == "['models', 'models.features']"
+
+
+@pytest.mark.parametrize(
+    "imports", ["import models.loop, tensorflow_transform", "import tensorflow_transform, models.loop"]
+)
+def test_keras_is_version_3_whatever_is_imported_first(imports):
+    code = f"{imports}; import models.architectures as a; print(type(a.build(a.named('tiny'))).__module__)"
+    assert python(code).startswith("keras.src")
