@@ -1,4 +1,4 @@
-"""What can be wrong with the input of a component. Each message is one line: the rule, what was received, the remedy."""
+"""What can be wrong with the input of a component: one line with the rule, what was received and the remedy."""
 
 
 class IngestionError(ValueError):
