@@ -21,6 +21,9 @@ TOP_WIDTH = 1.4
 HEAVY_HIGGS_MASS, CHARGED_HIGGS_MASS, LIGHT_HIGGS_MASS = 425.0, 325.0, 125.0
 HIGGS_WIDTH = 1.0  # the paper gives none; far below the detector's resolution
 
+# How many widths masses may lie from their poles, so that the products of a decay are never heavier than what decays.
+W_TAIL, HIGGS_TAIL, TOP_TAIL = 7.0, 2.0, 6.0
+
 LEPTON, NEUTRINO, QUARK_1, QUARK_2, B_1, B_2 = range(6)  # slots of the partons' second axis
 
 # Mean number and largest transverse momentum of the gluons from the incoming protons.
@@ -37,7 +40,7 @@ def collide(rng: np.random.Generator, signal: bool, n: int) -> tuple[np.ndarray,
     radiation.split), and the gluons [4, 3, n] radiated by the incoming protons.
     """
     if signal:
-        system_mass = breit_wigner(rng, HEAVY_HIGGS_MASS, HIGGS_WIDTH, n)
+        system_mass = breit_wigner(rng, HEAVY_HIGGS_MASS, HIGGS_WIDTH, HIGGS_TAIL, n)
         rapidity = draw_rapidity(rng, HEAVY_HIGGS_MASS, n)
         partons = decay_heavy_higgs(rng, system_mass)
     else:
@@ -53,8 +56,8 @@ def collide(rng: np.random.Generator, signal: bool, n: int) -> tuple[np.ndarray,
 def decay_heavy_higgs(rng: np.random.Generator, heavy_mass: np.ndarray) -> np.ndarray:
     """Partons [4, 6, n] of H0 -> W H+, H+ -> W h0, h0 -> b b, in the rest frame of H0s of these masses [n]."""
     n = len(heavy_mass)
-    charged_mass = breit_wigner(rng, CHARGED_HIGGS_MASS, HIGGS_WIDTH, n)
-    w_masses = breit_wigner(rng, W_MASS, W_WIDTH, 2 * n).reshape(2, n)
+    charged_mass = breit_wigner(rng, CHARGED_HIGGS_MASS, HIGGS_WIDTH, HIGGS_TAIL, n)
+    w_masses = breit_wigner(rng, W_MASS, W_WIDTH, W_TAIL, 2 * n).reshape(2, n)
     outer_hadronic = rng.random(n) < 0.5
     axis, inner_axis = isotropic(rng, n), isotropic(rng, n)
     w_outer, charged = decay(heavy_mass, w_masses[0], charged_mass, axis)
@@ -74,12 +77,13 @@ def decay_heavy_higgs(rng: np.random.Generator, heavy_mass: np.ndarray) -> np.nd
 def decay_top_pair(rng: np.random.Generator, system_mass: np.ndarray, cosine: np.ndarray) -> np.ndarray:
     """Partons [4, 6, n] of t tbar -> W b W b in the pair's rest frame, for its mass and scattering angle, [n] each."""
     n = len(system_mass)
-    top_masses = breit_wigner(rng, TOP_MASS, TOP_WIDTH, 2 * n, 6.0).reshape(2, n)
+    top_masses = breit_wigner(rng, TOP_MASS, TOP_WIDTH, TOP_TAIL, 2 * n).reshape(2, n)
+    top_masses = np.minimum(top_masses, 0.499 * system_mass)
     tops = decay(system_mass, top_masses[0], top_masses[1], polar(rng, cosine))
     sides = []
     # Top and antitop are alike here, so the first may always be the leptonic one.
     for top, top_mass, hadronic in zip(tops, top_masses, (False, True), strict=True):
-        w_mass = breit_wigner(rng, W_MASS, W_WIDTH, n)
+        w_mass = breit_wigner(rng, W_MASS, W_WIDTH, W_TAIL, n)
         axis = isotropic(rng, n)
         w, b = decay(top_mass, w_mass, draw_virtuality(rng, top_mass - w_mass), axis)
         pair = boost(_decay_w(rng, w_mass, axis, LONGITUDINAL_TOP_W, hadronic), w, w_mass)

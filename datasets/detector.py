@@ -44,7 +44,7 @@ MAX_B_NEUTRINO = 0.4  # of the b's momentum
 
 
 class Event(NamedTuple):
-    """Objects of n selected events; jets are ordered by their momentum before smearing, absent ones are zero."""
+    """Objects of n selected events; jets are in the data set's order, absent ones are zero and last."""
 
     lepton: np.ndarray  # [4, n]
     missing: np.ndarray  # px and py [2, n]

@@ -211,8 +211,8 @@ def _check_disk(folder: Path, n_bytes: int) -> None:
     n_free = shutil.disk_usage(folder).free
     if n_bytes > n_free:
         raise DatasetError(
-            f"The data set needs {n_bytes / 1e9:.1f} GB more of disk. Received: {n_free / 1e9:.1f} GB free in {folder}. Free "
-            f"some, choose another folder, or {SIMULATE}."
+            f"The data set needs {n_bytes / 1e9:.1f} GB more disk. Received: {n_free / 1e9:.1f} GB free in {folder}. "
+            f"Free some, choose another folder, or {SIMULATE}."
         )
 
 

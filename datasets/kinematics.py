@@ -81,7 +81,7 @@ def tilted(rng: np.random.Generator, axis: np.ndarray, cosine: np.ndarray) -> np
     return np.stack([across, up, axis[2] * z - side * x])
 
 
-def breit_wigner(rng: np.random.Generator, pole: float, width: float, n: int, n_widths: float = 12.0) -> np.ndarray:
+def breit_wigner(rng: np.random.Generator, pole: float, width: float, n_widths: float, n: int) -> np.ndarray:
     """Masses [n] in GeV from a Breit-Wigner around `pole`, cut `n_widths` full widths from it on either side."""
     reach = np.arctan(2.0 * n_widths)
     return pole + 0.5 * width * np.tan(rng.uniform(-reach, reach, n))

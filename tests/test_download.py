@@ -192,7 +192,7 @@ def test_missing_file_is_not_asked_for_again(server, tmp_path):
 
 
 def test_full_disk_is_noticed_before_the_request(server, tmp_path):
-    with pytest.raises(DatasetError, match=r"needs 1000000000\.0 GB more of disk\. Received: .* GB free"):
+    with pytest.raises(DatasetError, match=r"needs 1000000000\.0 GB more disk\. Received: .* GB free"):
         _download(server, tmp_path, size=10**18)
     assert server.ranges == []
 
