@@ -11,7 +11,7 @@ import click
 
 BLESSED, BUG, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 130
 
-DEFAULT_ROWS = 20_000
+DEFAULT_ROWS = 10_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -22,8 +22,10 @@ def eval_config(min_improvement: float) -> tfma.EvalConfig:
     improvement = tfma.MetricThreshold(
         change_threshold=tfma.GenericChangeThreshold(direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute=bound)
     )
+    # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
+    on_all_rows = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=improvement)
     metrics = [
-        tfma.MetricConfig(class_name="BinaryCrossentropy", threshold=improvement),
+        tfma.MetricConfig(class_name="BinaryCrossentropy", per_slice_thresholds=[on_all_rows]),
         tfma.MetricConfig(class_name="AUC"),
         tfma.MetricConfig(class_name="BinaryAccuracy"),
         tfma.MetricConfig(class_name="Calibration"),
