@@ -25,7 +25,8 @@ N_W_CANDIDATES = 3
 SCAN_LIMIT, SCAN_STEP = 3.0, 0.05
 
 # What one unit of each published column is. Momenta and masses were divided by their means, angles by their standard
-# deviations; momenta and angles are recovered here as a known cut over the column's extreme value.
+# deviations. For momenta and pseudorapidities the unit is a cut over the column's extreme value; the others make the
+# masses and missing energies recomputed from published low-level columns agree with the published high-level ones.
 PHI_UNIT = np.pi / 1.7432
 LEPTON_PT_UNIT, LEPTON_ETA_UNIT = MIN_PT / 0.27467, MAX_LEPTON_ETA / 2.4349
 MISSING_UNIT = 58.4

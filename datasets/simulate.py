@@ -6,6 +6,7 @@ a long file are the rows of a short one, and memory does not grow with the numbe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -122,18 +123,17 @@ def _rechunk(blocks: Iterable[np.ndarray], chunk: int) -> Iterator[np.ndarray]:
 
 def _write_blocks(file: BinaryIO, compress: bool, n_rows: int, seed: int, progress) -> str:
     """Write the rows and return the SHA-256 of what reached the file."""
-    hashing = _HashingFile(file)
-    sink = hashing
-    if compress:
-        # No time in the header, so that the same rows make the same file; the name tells where they came from.
-        name = f"{SIMULATED}-seed-{seed}.csv"
-        sink = igzip.IGzipFile(name, "wb", COMPRESSION_LEVEL, hashing, mtime=0)
-    for text in _map_blocks(lambda block, n: format_rows(simulate_block(seed, block)[:n]), n_rows):
-        sink.write(text)
-        if progress is not None:
-            progress(text.count(b"\n"))
-    if compress:
-        sink.close()
+    sink = hashing = _HashingFile(file)
+    with contextlib.ExitStack() as stack:
+        if compress:
+            # No time in the header, so that the same rows make the same file; the name tells where they came from.
+            name = f"{SIMULATED}-seed-{seed}.csv"
+            sink = stack.enter_context(igzip.IGzipFile(name, "wb", COMPRESSION_LEVEL, hashing, mtime=0))
+        texts = _map_blocks(lambda block, n: format_rows(simulate_block(seed, block)[:n]), n_rows)
+        for text in stack.enter_context(contextlib.closing(texts)):
+            sink.write(text)
+            if progress is not None:
+                progress(text.count(b"\n"))
     return hashing.sha256.hexdigest()
 
 
