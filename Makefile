@@ -12,9 +12,9 @@ READY := $(VENV)/.ready
 
 .PHONY: run test setup lock lint clean
 
-## Runs the pipeline: on DATA=path.csv.gz, or on simulated rows; ARGS are handed to `higgs run`.
+## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
-	$(BIN)/higgs run $(if $(DATA),--data '$(DATA)',--simulate) $(ARGS)
+	$(BIN)/higgs run $(if $(DATA),--data '$(DATA)',--simulate --patience 30) $(ARGS)
 
 ## Runs the tests; ARGS are handed to pytest.
 test: setup
