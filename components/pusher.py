@@ -8,13 +8,12 @@ import os
 import time
 
 import tensorflow as tf
-from tfx import types
 from tfx.components.pusher import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs
-from tfx.utils import io_utils, proto_utils
+from tfx.utils import io_utils, json_utils, proto_utils
 
 SOURCE_FILE = os.path.join("assets.extra", "source.txt")  # TF Serving leaves assets.extra alone
 
@@ -32,7 +31,9 @@ class Executor(executor.Executor):
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         base = destination.filesystem.base_directory
-        source = _describe_source(input_dict[standard_component_specs.MODEL_KEY][0])
+        settings = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "{}")
+        [model] = input_dict[standard_component_specs.MODEL_KEY]
+        source = f"model: {model.uri}\nrows: {settings.get('origin', 'unknown')}\n"
         newest = newest_version(base)
         if newest and read_source(base, newest) == source:
             version = newest
@@ -72,7 +73,3 @@ def read_source(base: str, version: int) -> str:
     """What `push` wrote down about a version; empty for a version that others pushed."""
     path = os.path.join(base, str(version), SOURCE_FILE)
     return io_utils.read_string_file(path) if tf.io.gfile.exists(path) else ""
-
-
-def _describe_source(model: types.Artifact) -> str:
-    return f"{model.uri}\n"

@@ -20,6 +20,7 @@ from pipeline.lineage import Execution, newest_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
+ALL_ROWS = "all"
 PACKAGES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-analysis", "apache-beam", "keras")
 
 
@@ -75,7 +76,7 @@ def summarize(config: Config) -> dict:
         for name in names
     }
     evaluated = {name: _metrics(evaluation.uri, name) for name in (CANDIDATE, BASELINE)}
-    overall = {name: slices[""] for name, slices in evaluated.items()}
+    overall = {name: slices[ALL_ROWS] for name, slices in evaluated.items()}
     verdict = judge(
         blessing.custom_properties["blessed"].int_value == 1,
         overall[CANDIDATE][BCE],
@@ -116,12 +117,12 @@ def _read_json(path: str) -> dict:
 
 
 def _metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
-    """Slice, as `feature:value` and "" for all rows, to metric to value."""
+    """Slice, as `feature:value` or `all`, to metric to value."""
     result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
     slices = {}
     for key, outputs in result.slicing_metrics:
         values = outputs[""][""]
-        name = ",".join(f"{feature}:{value}" for feature, value in key)
+        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
         slices[name] = {metric: value["doubleValue"] for metric, value in values.items() if "doubleValue" in value}
     return dict(sorted(slices.items()))
 

@@ -1,5 +1,11 @@
 """Rows and files that many tests need."""
 
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,3 +37,53 @@ def csv_file(tmp_path, rows):
     path = tmp_path / "rows.csv"
     path.write_text(to_csv(rows))
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What `higgs run` left behind."""
+
+    exit_code: int
+    output: str
+    folder: Path
+
+    @property
+    def summary(self) -> dict:
+        """The newest run's summary."""
+        return json.loads(max(self.folder.glob("results/*/summary.json")).read_text())
+
+    @property
+    def cached(self) -> set[str]:
+        """The stages that were taken from earlier runs."""
+        return {stage["name"] for stage in self.summary["stages"] if stage["cached"]}
+
+    def artifact(self, node: str, key: str) -> str:
+        """The folder of the newest artifact that a stage made."""
+        return str(max((self.folder / "artifacts" / node / key).iterdir(), key=lambda path: int(path.name)))
+
+    @property
+    def versions(self) -> list[Path]:
+        """The served versions."""
+        return sorted((self.folder / "serving" / "higgs").glob("*"))
+
+
+def higgs(*arguments: str) -> tuple[int, str]:
+    """Runs the command line in a process of its own; its exit code and all that reaches the terminal."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+SHORT_RUN = ("--simulate", "4000", "--epochs", "30", "--architecture", "medium")
+
+
+@pytest.fixture(scope="session")
+def blessed_run(tmp_path_factory) -> Run:
+    """A whole run on simulated rows, in which a medium network beats a tiny one."""
+    folder = tmp_path_factory.mktemp("blessed") / "runs"
+    return Run(*higgs("run", *SHORT_RUN, "--output", folder), folder)

@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.architectures import ARCHITECTURES, Architecture, build
+from models.errors import ModelError
+from models.loop import Loop
+from models.rules import Rules
+from models.training import fit
+
+
+def make_data(n_rows: int, seed: int = 0):
+    """Normal features and labels that the first two of them decide, but for noise."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((n_rows, 28)).astype(np.float32)
+    labels = (features[:, :1] + features[:, 1:2] + rng.standard_normal((n_rows, 1)) > 0).astype(np.float32)
+    return tf.constant(features), tf.constant(labels)
+
+
+TRAIN, VAL = make_data(230), make_data(100, seed=1)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_learns_and_keeps_its_best_epoch(name):
+    training = fit(ARCHITECTURES[name], Rules(epochs=3, batch_size=50), TRAIN, VAL)
+    best = training.summary["best_epoch"]
+    assert training.summary["epochs"] == 3
+    assert training.summary["val"]["bce"] == pytest.approx(min(training.history["val_bce"]), abs=1e-6)
+    assert best == 1 + int(np.argmin(training.history["val_bce"]))
+    assert set(training.history) == {"loss", "bce", "accuracy", "val_bce", "val_accuracy"}
+
+
+def test_training_stops_when_validation_no_longer_improves():
+    rules = Rules(epochs=500, patience=5, batch_size=50, learning_rate=0.05)
+    training = fit(Architecture((64, 64)), rules, TRAIN, VAL)
+    assert training.summary["epochs"] == training.summary["best_epoch"] + 5 < 500
+
+
+def test_one_step_is_the_gradient_step_computed_by_hand():
+    network = build(Architecture((1,), activation="linear"))
+    network.set_weights([np.zeros((28, 1)), np.zeros(1), np.zeros((1, 1)), np.zeros(1)])
+    features, labels = tf.ones([4, 28]), tf.constant([[1.0], [1.0], [1.0], [0.0]])
+    Loop(network, keras.optimizers.SGD(1.0), 4, 0).fit((features, labels), (features, labels), 1)
+    # All weights are 0, so only the last bias has a gradient: mean(sigmoid(0) - label) = 0.5 - 0.75.
+    assert network.get_weights()[3][0] == pytest.approx(0.25)
+    assert all(not weights.any() for weights in network.get_weights()[:3])
+
+
+def test_every_row_is_seen_once_per_epoch_and_the_last_step_takes_the_rest():
+    network = build(Architecture((1,), activation="linear"))
+    network.set_weights([np.zeros((28, 1)), np.zeros(1), np.zeros((1, 1)), np.zeros(1)])
+    labels = tf.constant([[1.0]] * 3 + [[0.0]] * 4)
+    loop = Loop(network, keras.optimizers.SGD(0.0), 3, 0)
+    means = loop._epoch(tf.ones([7, 28]), labels, tf.constant(0)).numpy()
+    # Nothing moves, so the means over steps of 3, 3 and 1 rows are those over all 7: ln 2, and 4 of 7 right.
+    assert means == pytest.approx([np.log(2), np.log(2), 4 / 7])
+
+
+def test_order_of_rows_changes_with_the_epoch():
+    network = build(Architecture((4,)))
+    loop = Loop(network, keras.optimizers.SGD(0.0), 10, 0)
+    seen = []
+    loop._train_step = lambda features, labels: (seen.append(labels), tf.zeros([3]))[1]
+    rows = tf.range(10, dtype=tf.float32)[:, None]
+    orders = [loop._train_epoch(tf.zeros([10, 28]), rows, tf.constant(epoch)) for epoch in (0, 1)]
+    first, second = (np.ravel(labels) for labels in seen)
+    assert len(orders) == 2
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert not np.array_equal(first, second)
+
+
+def test_evaluation_is_that_of_the_formula():
+    network = build(Architecture((8,)), seed=3)
+    metrics = Loop(network, keras.optimizers.SGD(), 50, 0).evaluate(*VAL)
+    probability = 1 / (1 + np.exp(-np.asarray(network(VAL[0]), np.float64)))
+    label = VAL[1].numpy()
+    bce = -np.mean(label * np.log(probability) + (1 - label) * np.log(1 - probability))
+    assert metrics["bce"] == pytest.approx(bce, abs=1e-6)
+    assert metrics["accuracy"] == pytest.approx(np.mean((probability > 0.5) == label), abs=1e-6)
+
+
+def test_learning_rate_halves_after_decay_epochs():
+    rates = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    fit(Architecture((1,)), Rules(epochs=4, batch_size=50, decay_epochs=4.0), TRAIN, VAL, [Rates()])
+    # After 4 epochs of 5 steps: 1e-3 / (1 + 20 / 20).
+    assert rates[-1] == pytest.approx(5e-4, rel=0.06)
+
+
+def test_loss_that_is_no_number_ends_training_in_one_line():
+    features = tf.fill([230, 28], float("nan"))
+    with pytest.raises(ModelError, match="Received: NaN in epoch 1"):
+        fit(Architecture((1,)), Rules(batch_size=50), (features, TRAIN[1]), VAL)
+
+
+@pytest.mark.parametrize("name", ["tiny", "combined"])
+def test_two_processes_with_one_seed_get_the_same_metrics(name):
+    code = f"""
+import json, sys
+sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
+from test_training import *
+rules = Rules(epochs=3, batch_size=50, seed=7)
+print(json.dumps(fit(ARCHITECTURES[{name!r}], rules, TRAIN, VAL).history))
+"""
+    outputs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    first, second = (json.loads(output.splitlines()[-1]) for output in outputs)
+    assert first == second
