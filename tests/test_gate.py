@@ -1,0 +1,110 @@
+"""The gate, with TFMA's own verdict on models whose probabilities are known."""
+
+import math
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
+from tfx.utils import json_utils
+
+from components.errors import MissingBaselineError
+from components.evaluator import Executor
+from models.architectures import Architecture, build
+from models.signatures import export
+from pipeline.gate import eval_config
+from pipeline.local_runner import with_defaults
+from pipeline.summary import judge
+
+
+def make_model(folder, transform_graph: str, logit: float, slope: float = 0.0):
+    """A model artifact whose logit is a constant plus a slope times m_bb, normalised."""
+    network = build(Architecture((1,), activation="linear"))
+    kernel = np.zeros((28, 1))
+    kernel[25] = slope
+    network.set_weights([kernel, np.zeros(1), np.ones((1, 1)), np.full(1, logit)])
+    model = standard_artifacts.Model()
+    model.uri = str(folder)
+    export(network, transform_graph, os.path.join(model.uri, "Format-Serving"))
+    return model
+
+
+@pytest.fixture(scope="session")
+def models(blessed_run, tmp_path_factory):
+    """Model artifacts by name."""
+    folder = tmp_path_factory.mktemp("models")
+    graph = blessed_run.artifact("Transform", "transform_graph")
+    kinds = {"half": (0.0,), "lower": (0.05,), "nan": (math.nan,), "certain": (0.0, -200.0)}
+    return {name: make_model(folder / name, graph, *kind) for name, kind in kinds.items()}
+
+
+def evaluate(run, candidate, baseline, folder, min_improvement=0.0):
+    """Runs the Evaluator's executor as TFX does; whether it blesses and what TFMA measured."""
+    examples = standard_artifacts.Examples()
+    examples.uri = run.artifact("HiggsExampleGen", "examples")
+    examples.split_names = artifact_utils.encode_split_names(["train", "val", "eval"])
+    schema = standard_artifacts.Schema()
+    schema.uri = run.artifact("ImportSchemaGen", "schema")
+    evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+    inputs = {"examples": [examples], "model": [candidate], "schema": [schema]}
+    inputs |= {"baseline_model": [baseline]} if baseline else {}
+    properties = {
+        "eval_config": json_format.MessageToJson(eval_config(min_improvement)),
+        EXAMPLE_SPLITS_KEY: json_utils.dumps(["eval"]),
+        "fairness_indicator_thresholds": "null",
+    }
+    context = Executor.Context(beam_pipeline_args=list(with_defaults(())), tmp_dir=str(folder), unique_id="1")
+    Executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
+    return blessing.get_int_custom_property("blessed") == 1, evaluation.uri
+
+
+def measured(uri: str, model: str, metric: str = "binary_crossentropy") -> float:
+    metrics = dict(tfma.load_eval_result(uri, model_name=model).slicing_metrics)
+    return metrics[()][""][""][metric]["doubleValue"]
+
+
+def test_constant_probability_of_one_half_has_a_crossentropy_of_ln_2(blessed_run, models, tmp_path):
+    blessed, uri = evaluate(blessed_run, models["half"], models["half"], tmp_path)
+    assert measured(uri, "candidate") == pytest.approx(math.log(2), abs=1e-6)
+    assert measured(uri, "candidate", "auc") == pytest.approx(0.5, abs=1e-6)
+    assert not blessed  # a tie
+
+
+@pytest.mark.parametrize(("candidate", "baseline"), [("nan", "half"), ("half", "nan"), ("certain", "half")])
+def test_what_is_no_number_or_worse_is_not_blessed(blessed_run, models, tmp_path, candidate, baseline):
+    blessed, _ = evaluate(blessed_run, models[candidate], models[baseline], tmp_path)
+    assert not blessed
+
+
+def test_smallest_improvement_is_blessed_and_a_margin_refuses_it(blessed_run, models, tmp_path):
+    # 53 % signal: a logit of 0.05 lies nearer to the truth than 0 does, by about 0.001 nats.
+    blessed, uri = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "a")
+    improvement = measured(uri, "baseline") - measured(uri, "candidate")
+    assert 1e-4 < improvement < 3e-3
+    assert blessed
+    blessed, _ = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "b", improvement * 1.01)
+    assert not blessed
+
+
+def test_missing_baseline_fails_the_run_and_blesses_nothing(blessed_run, models, tmp_path):
+    with pytest.raises(MissingBaselineError, match="Received: none"):
+        evaluate(blessed_run, models["half"], None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((True, 0.5, 0.6, 0.0), "better than the baseline by 0.1000 nats, where any improvement is asked"),
+        ((False, 0.5, 0.5, 0.0), "a tie"),
+        ((False, 0.6, 0.5, 0.0), "worse than the baseline by 0.1000 nats"),
+        ((False, 0.5, 0.501, 0.01), "by 0.0010 nats only, where at least 0.01 is asked"),
+        ((False, math.nan, 0.5, 0.0), "not a number"),
+    ],
+)
+def test_verdict_gives_the_reason(arguments, words):
+    assert words in judge(*arguments).reason
