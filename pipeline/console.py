@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import absl.logging
 import click
 
 LOGGER = logging.getLogger("higgs")
@@ -90,10 +91,11 @@ class Stages(logging.Handler):
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Shows stages for the time of the context."""
-        absl = logging.getLogger("absl")
-        absl.setLevel(logging.INFO)
-        absl.addHandler(self)
+        # By absl's own setting: TensorFlow saves and restores that one, and overrides the logger's.
+        absl.logging.set_verbosity(absl.logging.INFO)
+        logger = logging.getLogger("absl")
+        logger.addHandler(self)
         try:
             yield
         finally:
-            absl.removeHandler(self)
+            logger.removeHandler(self)

@@ -147,6 +147,7 @@ def show(summary: dict) -> None:
         f"{'Blessed' if verdict['blessed'] else 'Not blessed'}: candidate {verdict['candidate']:.4f}, "
         f"baseline {verdict['baseline']:.4f} on {origin} rows; {verdict['reason']}",
         style="bold",
+        soft_wrap=True,
     )
     places = [("model", summary["pushed_to"] or "not pushed"), ("results", summary["results"])]
     places += [("evaluation", summary["evaluation"]), ("metadata", summary["metadata"])]
