@@ -1,10 +1,10 @@
 """Examples to dense arrays that training keeps in memory."""
 
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from models.errors import ModelError
 from models.features import FEATURES, LABEL
+from models.transform_graph import TransformGraph
 
 PARSED_ROWS = 8192  # per step: parsing is vectorised, one example at a time takes ten times as long
 
@@ -23,13 +23,12 @@ def load(patterns: list[str], transform_graph: str) -> tuple[tf.Tensor, tf.Tenso
       ModelError: there are no rows.
     """
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-    transform = tft.TFTransformOutput(transform_graph)
-    spec = transform.raw_feature_spec()
+    transform = TransformGraph(transform_graph)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert
     def parse(examples):
-        outputs = transform.transform_raw_features(tf.io.parse_example(examples, spec))
-        return outputs["features"], tf.cast(outputs[LABEL], tf.float32)[:, None]
+        columns = tf.io.parse_example(examples, transform.spec)
+        return transform(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
     batches = _records(files).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2)
     features, labels = [], []

@@ -85,6 +85,7 @@ class Loop:
             total += tf.cast(tf.size(rows), tf.float32) * means
         return total / n_rows
 
+    @tf.autograph.experimental.do_not_convert  # nothing below branches on a tensor, and converting Keras takes seconds
     def _train_step(self, features, labels):
         with tf.GradientTape() as tape:
             logits = self.model(features, training=True)
@@ -98,11 +99,15 @@ class Loop:
         n_rows = features.shape[0]
         total = tf.zeros([2])
         for start in tf.range(0, n_rows, EVALUATED_ROWS):
-            batch, truth = features[start : start + EVALUATED_ROWS], labels[start : start + EVALUATED_ROWS]
-            logits = self.model(batch, training=False)
-            bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))
-            total += tf.cast(tf.shape(batch)[0], tf.float32) * tf.stack([bce, _accuracy(truth, logits)])
+            rows = slice(start, start + EVALUATED_ROWS)
+            total += self._evaluate_batch(features[rows], labels[rows])
         return total / n_rows
+
+    @tf.autograph.experimental.do_not_convert
+    def _evaluate_batch(self, features, labels):
+        logits = self.model(features, training=False)
+        bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+        return tf.cast(tf.shape(features)[0], tf.float32) * tf.stack([bce, _accuracy(labels, logits)])
 
 
 def _accuracy(labels, logits):

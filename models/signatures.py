@@ -2,9 +2,9 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from models.features import B_TAGS, FEATURES, LABEL
+from models.features import B_TAGS, FEATURES
+from models.transform_graph import TransformGraph
 
 M_BB_BOUND = 1.0  # the mean of m_bb over HIGGS; the signal's h0 -> b b peaks just below it
 
@@ -12,32 +12,32 @@ M_BB_BOUND = 1.0  # the mean of m_bb over HIGGS; the signal's h0 -> b b peaks ju
 class Servable(tf.Module):
     """A network together with the transform graph, so that what is served is what was trained."""
 
-    def __init__(self, network: keras.Model, transform: tft.TFTransformOutput):
+    def __init__(self, network: keras.Model, transform: TransformGraph):
         super().__init__()
         self.network = network
-        self.transform = transform.transform_features_layer()
-        self._spec = {name: kind for name, kind in transform.raw_feature_spec().items() if name != LABEL}
+        self.transform = transform
+        self._spec = {name: transform.spec[name] for name in FEATURES}
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Signature name to function, see `export`."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
         features = {name: tf.TensorSpec([None], tf.float32, name=name) for name in FEATURES}
         return {
-            "serving_default": tf.function(self._score_examples).get_concrete_function(examples),
-            "serving_features": tf.function(self._score).get_concrete_function(features),
-            "transform_features": tf.function(self._transform_examples).get_concrete_function(examples),
-            "slices": tf.function(self._slice_examples).get_concrete_function(examples),
+            "serving_default": _trace(self._score_examples, examples),
+            "serving_features": _trace(self._score, features),
+            "transform_features": _trace(self._transform_examples, examples),
+            "slices": _trace(self._slice_examples, examples),
         }
 
     def _score_examples(self, examples):
         return self._score(self._parse(examples))
 
     def _score(self, features):
-        logit = self.network(self.transform(dict(features))["features"], training=False)[:, 0]
+        logit = self.network(self.transform(features), training=False)[:, 0]
         return {"probability": tf.sigmoid(logit), "logit": logit}
 
     def _transform_examples(self, examples):
-        return {"features": self.transform(self._parse(examples))["features"]}
+        return {"features": self.transform(self._parse(examples))}
 
     def _slice_examples(self, examples):
         features = self._parse(examples)
@@ -47,6 +47,11 @@ class Servable(tf.Module):
 
     def _parse(self, examples):
         return tf.io.parse_example(examples, self._spec)
+
+
+def _trace(function, signature) -> tf.types.experimental.ConcreteFunction:
+    # Nothing here branches on a tensor, and converting the libraries' code for that takes seconds.
+    return tf.function(function, autograph=False).get_concrete_function(signature)
 
 
 def export(network: keras.Model, transform_graph: str, folder: str) -> None:
@@ -65,5 +70,5 @@ def export(network: keras.Model, transform_graph: str, folder: str) -> None:
       transform_graph: the folder of Transform's output.
       folder: where to write.
     """
-    servable = Servable(network, tft.TFTransformOutput(transform_graph))
+    servable = Servable(network, TransformGraph(transform_graph))
     tf.saved_model.save(servable, folder, signatures=servable.signatures())
