@@ -68,9 +68,10 @@ def main() -> None:
         for name in ("rows.csv", "rows.csv.gz"):
             write_csv(os.path.join(folder, name), arguments.rows, seed=0)
         os.mkdir(os.path.join(folder, "headed"))
-        with open(os.path.join(folder, "rows.csv")) as rows, open(os.path.join(folder, "headed/rows.csv"), "w") as headed:
-            headed.write(",".join(COLUMNS) + "\n")
-            headed.writelines(rows)
+        headed = os.path.join(folder, "headed", "rows.csv")
+        with open(os.path.join(folder, "rows.csv")) as rows, open(headed, "w") as file:
+            file.write(",".join(COLUMNS) + "\n")
+            file.writelines(rows)
         runs = {kind: [] for kind in KINDS}
         for repeat in range(arguments.repeats):
             for kind, results in runs.items():

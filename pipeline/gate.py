@@ -3,9 +3,17 @@
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
 
+from components.metrics import (
+    EventAccuracy,
+    EventAUC,
+    EventCalibration,
+    EventCount,
+    EventCrossentropy,
+    EventMeanLabel,
+    EventMeanPrediction,
+)
 from models.features import LABEL
 
-BCE, AUC = "binary_crossentropy", "auc"
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
 SMALLEST_IMPROVEMENT = 1e-12
 
@@ -24,14 +32,14 @@ def eval_config(min_improvement: float) -> tfma.EvalConfig:
     )
     # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
     on_all_rows = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=improvement)
+    others = (EventAUC, EventAccuracy, EventCalibration, EventMeanLabel, EventMeanPrediction, EventCount)
     metrics = [
-        tfma.MetricConfig(class_name="BinaryCrossentropy", per_slice_thresholds=[on_all_rows]),
-        tfma.MetricConfig(class_name="AUC"),
-        tfma.MetricConfig(class_name="BinaryAccuracy"),
-        tfma.MetricConfig(class_name="Calibration"),
-        tfma.MetricConfig(class_name="MeanLabel"),
-        tfma.MetricConfig(class_name="MeanPrediction"),
-        tfma.MetricConfig(class_name="ExampleCount"),
+        tfma.MetricConfig(
+            class_name=EventCrossentropy.__name__,
+            module=EventCrossentropy.__module__,
+            per_slice_thresholds=[on_all_rows],
+        ),
+        *(tfma.MetricConfig(class_name=metric.__name__, module=metric.__module__) for metric in others),
     ]
     return tfma.EvalConfig(
         model_specs=[

@@ -8,6 +8,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 
+import components.slicing
 import models.preprocessing
 import models.training
 from components.evaluator import HiggsEvaluator
@@ -92,6 +93,7 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         example_splits=["eval"],
         schema=schema,
         eval_config=eval_config(config.gate.min_improvement),
+        module_path=components.slicing.__name__,
     )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],

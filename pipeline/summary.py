@@ -14,11 +14,13 @@ from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary
+from components.metrics import EventAUC, EventCrossentropy
 from pipeline.config import Config
-from pipeline.gate import AUC, BCE, SMALLEST_IMPROVEMENT
+from pipeline.gate import SMALLEST_IMPROVEMENT
 from pipeline.lineage import Execution, newest_run
 from pipeline.places import Places
 
+BCE = EventCrossentropy.NAME
 CANDIDATE, BASELINE = "candidate", "baseline"
 ALL_ROWS = "all"
 PACKAGES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-analysis", "apache-beam", "keras")
@@ -101,7 +103,10 @@ def summarize(config: Config) -> dict:
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
     }
     tf.io.gfile.makedirs(summary["results"])
-    for name, text in (("config.json", config.to_json()), ("summary.json", json.dumps(summary, indent=2))):
+    for name, text in (
+        ("config.json", config.to_json()),
+        ("summary.json", json.dumps(_without_nan(summary), indent=2)),
+    ):
         with tf.io.gfile.GFile(os.path.join(summary["results"], name), "w") as file:
             file.write(text + "\n")
     return summary
@@ -109,6 +114,13 @@ def summarize(config: Config) -> dict:
 
 def _stage(execution: Execution) -> dict:
     return {"name": execution.node, "seconds": round(execution.seconds, 2), "cached": execution.cached}
+
+
+def _without_nan(tree):
+    """The same nested summary with None for each NaN, for which JSON has no word."""
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    return None if isinstance(tree, float) and math.isnan(tree) else tree
 
 
 def _read_json(path: str) -> dict:
@@ -123,7 +135,9 @@ def _metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]
     for key, outputs in result.slicing_metrics:
         values = outputs[""][""]
         name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
-        slices[name] = {metric: value["doubleValue"] for metric, value in values.items() if "doubleValue" in value}
+        slices[name] = {
+            metric: float(value["doubleValue"]) for metric, value in values.items() if "doubleValue" in value
+        }
     return dict(sorted(slices.items()))
 
 
@@ -167,6 +181,6 @@ def _models_table(summary: dict) -> Table:
             f"{model['train']['bce']:.4f}",
             f"{model['val']['bce']:.4f}",
             f"{model['eval'][BCE]:.4f}",
-            f"{model['eval'][AUC]:.4f}",
+            f"{model['eval'][EventAUC.NAME]:.4f}",
         )
     return table

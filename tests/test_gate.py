@@ -3,7 +3,6 @@
 import math
 import os
 
-import keras
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
@@ -12,6 +11,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
 from tfx.utils import json_utils
 
+from components import slicing
 from components.errors import MissingBaselineError
 from components.evaluator import Executor
 from models.architectures import Architecture, build
@@ -38,11 +38,11 @@ def models(blessed_run, tmp_path_factory):
     """Model artifacts by name."""
     folder = tmp_path_factory.mktemp("models")
     graph = blessed_run.artifact("Transform", "transform_graph")
-    kinds = {"half": (0.0,), "lower": (0.05,), "nan": (math.nan,), "certain": (0.0, -200.0)}
+    kinds = {"half": (0.0,), "lower": (0.05,), "nan": (math.nan,), "certain": (0.0, -200.0), "mass": (0.1, -0.4)}
     return {name: make_model(folder / name, graph, *kind) for name, kind in kinds.items()}
 
 
-def evaluate(run, candidate, baseline, folder, min_improvement=0.0):
+def evaluate(run, candidate, baseline, folder, min_improvement=0.0, config=None, module_path=slicing.__name__):
     """Runs the Evaluator's executor as TFX does; whether it blesses and what TFMA measured."""
     examples = standard_artifacts.Examples()
     examples.uri = run.artifact("HiggsExampleGen", "examples")
@@ -54,8 +54,9 @@ def evaluate(run, candidate, baseline, folder, min_improvement=0.0):
     inputs = {"examples": [examples], "model": [candidate], "schema": [schema]}
     inputs |= {"baseline_model": [baseline]} if baseline else {}
     properties = {
-        "eval_config": json_format.MessageToJson(eval_config(min_improvement)),
+        "eval_config": json_format.MessageToJson(config or eval_config(min_improvement)),
         EXAMPLE_SPLITS_KEY: json_utils.dumps(["eval"]),
+        "module_path": module_path,
         "fairness_indicator_thresholds": "null",
     }
     context = Executor.Context(beam_pipeline_args=list(with_defaults(())), tmp_dir=str(folder), unique_id="1")
@@ -89,6 +90,34 @@ def test_smallest_improvement_is_blessed_and_a_margin_refuses_it(blessed_run, mo
     assert blessed
     blessed, _ = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "b", improvement * 1.01)
     assert not blessed
+
+
+# TFMA's classes, in the order of ours.
+STOCK = ("BinaryCrossentropy", "AUC", "BinaryAccuracy", "Calibration", "MeanLabel", "MeanPrediction", "ExampleCount")
+
+
+def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_path):
+    ours = eval_config(0.0)
+    theirs = tfma.EvalConfig()
+    theirs.CopyFrom(ours)
+    for metric, stock in zip(theirs.metrics_specs[0].metrics, STOCK, strict=True):
+        metric.class_name, metric.module = stock, ""
+    _, uri = evaluate(blessed_run, models["mass"], models["half"], tmp_path / "ours")
+    pair = models["mass"], models["half"]
+    _, stock = evaluate(blessed_run, *pair, tmp_path / "stock", config=theirs, module_path=None)
+    for model in ("candidate", "baseline"):
+        results = [dict(tfma.load_eval_result(u, model_name=model).slicing_metrics) for u in (uri, stock)]
+        assert set(results[0]) == set(results[1])
+        assert len(results[0]) >= 5
+        for key, outputs in results[1].items():
+            for name, value in outputs[""][""].items():
+                if name.endswith("_diff"):
+                    continue
+                other = float(results[0][key][""][""][name]["doubleValue"])
+                if name == "auc" and outputs[""][""]["mean_label"]["doubleValue"] in (0.0, 1.0):
+                    assert math.isnan(other)  # one class has no ROC curve; TFMA says 0
+                else:
+                    assert other == pytest.approx(value["doubleValue"], abs=1e-6), (key, name)
 
 
 def test_missing_baseline_fails_the_run_and_blesses_nothing(blessed_run, models, tmp_path):

@@ -23,9 +23,7 @@ def run_pusher(model, base, blessed=True, origin="real"):
     blessing, pushed = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
     blessing.uri = model.uri
     blessing.set_int_custom_property("blessed", int(blessed))
-    destination = pusher_pb2.PushDestination(
-        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(base))
-    )
+    destination = pusher_pb2.PushDestination(filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(base)))
     properties = {
         "push_destination": proto_utils.proto_to_json(destination),
         "custom_config": json_utils.dumps({"origin": origin}),
