@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 import time
@@ -12,6 +11,8 @@ import click
 BLESSED, BUG, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 DEFAULT_ROWS = 10_000
+
+NO_SPACE = ("No space left on device", "database or disk is full")  # as the system and as SQLite say it
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,19 +124,18 @@ def _reported():
     except KeyboardInterrupt:
         click.echo("Interrupted. The same command goes on with the stage where this run stopped.", err=True)
         sys.exit(INTERRUPTED)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if any(words in str(error) for words in NO_SPACE):
+            message = "A run needs room on the disk. Received: no space left. Free some and run again."
+        elif _is_bad_input(error):
+            message = str(error)
+        else:
             raise
-        click.echo("Error: A run needs room on the disk. Received: no space left. Free some and run again.", err=True)
-        sys.exit(BAD_INPUT)
-    except ValueError as error:
-        if not _is_bad_input(error):
-            raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {message}", err=True)
         sys.exit(BAD_INPUT)
 
 
-def _is_bad_input(error: ValueError) -> bool:
+def _is_bad_input(error: Exception) -> bool:
     from components.errors import AnomalyError, IngestionError, MissingBaselineError
     from datasets import DatasetError
     from models.errors import ModelError

@@ -99,6 +99,7 @@ def summarize(config: Config) -> dict:
         "evaluation": evaluation.uri,
         "tensorboard": {name: outputs[f"Trainer.{name}"]["model_run"].uri for name in trained},
         "metadata": json.loads(config.to_json())["metadata"] or places.metadata,
+        "logs": places.logs,
         "results": os.path.join(places.results, run.replace(":", "-")),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
     }
@@ -163,7 +164,11 @@ def show(summary: dict) -> None:
         style="bold",
         soft_wrap=True,
     )
-    places = [("model", summary["pushed_to"] or "not pushed"), ("results", summary["results"])]
+    places = [
+        ("model", summary["pushed_to"] or "not pushed"),
+        ("results", summary["results"]),
+        ("logs", summary["logs"]),
+    ]
     places += [("evaluation", summary["evaluation"]), ("metadata", summary["metadata"])]
     places += [(f"TensorBoard, {name}", path) for name, path in summary["tensorboard"].items()]
     for name, path in places:
