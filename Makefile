@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 UV := .uv/bin/uv
 READY := $(VENV)/.ready
 
+# One package of TFDV's comes as C++ source only. Where there is no compiler, the index has one too.
+ZIG := $(CURDIR)/.uv/bin/python -m ziglang
+
 .PHONY: run test setup lock lint clean
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
@@ -33,7 +36,10 @@ $(READY): requirements.txt pyproject.toml | $(UV)
 	*) echo "PYTHON is 3.10, 3.11, 3.12 or 3.13. Received: $(PYTHON). Use PYTHON=3.10."; exit 2 ;; \
 	esac
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.txt
+	@command -v g++ >/dev/null || \
+		.uv/bin/python -m pip install --quiet --require-hashes --requirement requirements-compiler.txt
+	@command -v g++ >/dev/null || export CC='$(ZIG) cc' CXX='$(ZIG) c++'; \
+		VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.txt
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -48,6 +54,8 @@ $(UV): requirements.txt
 lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
 		--output-file requirements.txt requirements.in
+	echo ziglang | $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate \
+		--output-file requirements-compiler.txt -
 
 ## Looks for what a linter finds.
 lint: setup
