@@ -31,7 +31,7 @@ def eval_config(min_improvement: float) -> tfma.EvalConfig:
         change_threshold=tfma.GenericChangeThreshold(direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute=bound)
     )
     # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
-    on_all_rows = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=improvement)
+    on_all_rows = {"slicing_specs": [tfma.SlicingSpec()], "threshold": improvement}
     others = (EventAUC, EventAccuracy, EventCalibration, EventMeanLabel, EventMeanPrediction, EventCount)
     metrics = [
         tfma.MetricConfig(
