@@ -10,6 +10,7 @@ import dataclasses
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 EPSILON = 1e-7  # Keras clips probabilities to [EPSILON, 1 - EPSILON] before it takes their logarithm
 N_BINS = 10_000  # of the histograms behind the area under the curve, as in TFMA
@@ -73,7 +74,7 @@ class EventSums:
 class _SumEvents(beam.CombineFn):
     """Combines TFMA's inputs into the EventSums of one model."""
 
-    def __init__(self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig):
+    def __init__(self, key: tfma.metrics.MetricKey, eval_config: EvalConfig):
         self._key = key
         self._eval_config = eval_config
 

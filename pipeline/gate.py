@@ -1,7 +1,16 @@
 """The gate: what the Evaluator measures, and what a candidate must show to be blessed."""
 
-import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.proto.config_pb2 import (
+    EvalConfig,
+    GenericChangeThreshold,
+    MetricConfig,
+    MetricDirection,
+    MetricsSpec,
+    MetricThreshold,
+    ModelSpec,
+    SlicingSpec,
+)
 
 from components.metrics import (
     EventAccuracy,
@@ -20,37 +29,37 @@ SMALLEST_IMPROVEMENT = 1e-12
 SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
 
 
-def eval_config(min_improvement: float) -> tfma.EvalConfig:
+def eval_config(min_improvement: float) -> EvalConfig:
     """Metrics, slices and the one threshold.
 
     Args:
       min_improvement: nats of binary crossentropy by which the candidate must beat the baseline; 0 for any at all.
     """
     bound = wrappers_pb2.DoubleValue(value=-max(min_improvement, SMALLEST_IMPROVEMENT))
-    improvement = tfma.MetricThreshold(
-        change_threshold=tfma.GenericChangeThreshold(direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute=bound)
+    improvement = MetricThreshold(
+        change_threshold=GenericChangeThreshold(direction=MetricDirection.LOWER_IS_BETTER, absolute=bound)
     )
     # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
-    on_all_rows = {"slicing_specs": [tfma.SlicingSpec()], "threshold": improvement}
+    on_all_rows = {"slicing_specs": [SlicingSpec()], "threshold": improvement}
     others = (EventAUC, EventAccuracy, EventCalibration, EventMeanLabel, EventMeanPrediction, EventCount)
     metrics = [
-        tfma.MetricConfig(
+        MetricConfig(
             class_name=EventCrossentropy.__name__,
             module=EventCrossentropy.__module__,
             per_slice_thresholds=[on_all_rows],
         ),
-        *(tfma.MetricConfig(class_name=metric.__name__, module=metric.__module__) for metric in others),
+        *(MetricConfig(class_name=metric.__name__, module=metric.__module__) for metric in others),
     ]
-    return tfma.EvalConfig(
+    return EvalConfig(
         model_specs=[
             # Unnamed: with a baseline connected, TFX adds the baseline's own specification.
-            tfma.ModelSpec(
+            ModelSpec(
                 signature_name="serving_default",
                 label_key=LABEL,
                 prediction_key="probability",
                 preprocessing_function_names=["slices"],
             )
         ],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[key]) for key in SLICES)],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        slicing_specs=[SlicingSpec(), *(SlicingSpec(feature_keys=[key]) for key in SLICES)],
+        metrics_specs=[MetricsSpec(metrics=metrics)],
     )

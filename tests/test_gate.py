@@ -98,7 +98,7 @@ STOCK = ("BinaryCrossentropy", "AUC", "BinaryAccuracy", "Calibration", "MeanLabe
 
 def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_path):
     ours = eval_config(0.0)
-    theirs = tfma.EvalConfig()
+    theirs = type(ours)()
     theirs.CopyFrom(ours)
     for metric, stock in zip(theirs.metrics_specs[0].metrics, STOCK, strict=True):
         metric.class_name, metric.module = stock, ""
