@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 import time
+from urllib.parse import urlparse
 
 import click
 
@@ -87,7 +88,7 @@ def _run(config, data: str | None, n_simulated: int | None, verbose: bool) -> in
         config = with_data(config, data) if data else with_simulation(config, n_simulated)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
-        with logged(log, verbose), Stages().shown():
+        with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
             _leave_out_cloud_clients(config)
             from pipeline import local_runner, summary
 

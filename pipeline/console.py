@@ -19,8 +19,14 @@ LOGGER = logging.getLogger("higgs")
 
 
 @contextlib.contextmanager
-def logged(path: str, verbose: bool) -> Iterator[None]:
-    """Sends everything written to standard error to the file at `path`, and with `verbose` to the terminal as well."""
+def logged(path: str, verbose: bool, secret: str = "") -> Iterator[None]:
+    """Sends everything written to standard error to the file at `path`.
+
+    Args:
+      path: of the log file, which is appended to.
+      verbose: whether to send it to the terminal as well.
+      secret: a password that TFX would log with the settings it is part of.
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -34,7 +40,7 @@ def logged(path: str, verbose: bool) -> Iterator[None]:
             os.close(writing)
         else:
             os.dup2(log.fileno(), 2)
-        _configure_loggers(verbose)
+        _configure_loggers(verbose, secret)
         try:
             yield
         finally:
@@ -52,18 +58,30 @@ def _copy(source: int, targets: tuple[int, ...]) -> None:
     os.close(source)
 
 
-def _configure_loggers(verbose: bool) -> None:
+def _configure_loggers(verbose: bool, secret: str) -> None:
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
     log = logging.StreamHandler()  # standard error, that is, the log file
-    log.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    log.setFormatter(_Masking("%(asctime)s %(levelname).1s %(name)s: %(message)s", secret))
     root.addHandler(log)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     LOGGER.setLevel(logging.DEBUG)
     if not verbose and not any(isinstance(handler, _Terminal) for handler in LOGGER.handlers):
         LOGGER.addHandler(_Terminal(logging.INFO))
+
+
+class _Masking(logging.Formatter):
+    """Formats records without a secret."""
+
+    def __init__(self, form: str, secret: str):
+        super().__init__(form)
+        self._secret = secret
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text.replace(self._secret, "***") if self._secret else text
 
 
 class _Terminal(logging.Handler):

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import logging, os, sys
+from pipeline.console import LOGGER, logged
+with logged(sys.argv[1], sys.argv[2] == "verbose", "hidden"):
+    os.write(2, b"from C++\\n")
+    logging.getLogger("absl").info("a setting with hidden inside")
+    LOGGER.warning("look here")
+print("after")
+os.write(2, b"terminal again\\n")
+"""
+
+
+@pytest.mark.parametrize("mode", ["quiet", "verbose"])
+def test_log_keeps_everything_and_the_terminal_what_is_asked_for(tmp_path, mode):
+    log = tmp_path / "logs" / "run.log"
+    result = subprocess.run([sys.executable, "-c", CODE, str(log), mode], capture_output=True, text=True, check=True)
+    text = log.read_text()
+    assert "from C++" in text
+    assert "a setting with *** inside" in text
+    assert "hidden" not in text + result.stderr
+    assert "look here" in text
+    assert ("from C++" in result.stderr) == (mode == "verbose")
+    assert "look here" in (result.stderr if mode == "verbose" else result.stdout)
+    assert result.stderr.endswith("terminal again\n")
+    assert result.stdout.endswith("after\n")
