@@ -1,8 +1,8 @@
 """Metrics for TFMA that accumulate whole batches of events with numpy.
 
 TFMA's own take one event at a time through Python, and some fail on a NaN, where a gate has to say no. Their results
-are named as TFMA's are and agree with them; the classes are not, or TFMA would take its own. An element may hold one
-event or a batch of events of one slice, as `components.slicing` makes them.
+are named as TFMA's are and agree with them. An element may hold one event or a batch of events of one slice, as
+`components.slicing` makes them.
 """
 
 import dataclasses
@@ -98,18 +98,23 @@ class _SumEvents(beam.CombineFn):
         return {self._key: accumulator}
 
 
-class _EventMetric(tfma.metrics.Metric):
-    """A metric that is a function of EventSums; TFMA computes the sums once for all of them."""
+# Metric name, as TFMA's own are called, to a function of EventSums.
+METRICS = {
+    "binary_crossentropy": lambda sums: sums.mean(sums.bce),
+    "auc": lambda sums: sums.auc,
+    "binary_accuracy": lambda sums: sums.mean(sums.right),
+    "calibration": lambda sums: sums.predicted / sums.signal if sums.signal else float("nan"),
+    "mean_label": lambda sums: sums.signal / sums.n if sums.n else float("nan"),
+    "mean_prediction": lambda sums: sums.mean(sums.predicted),
+    "example_count": lambda sums: float(sums.n),
+}
 
-    NAME = ""
 
-    def __init__(self, name: str | None = None):
-        super().__init__(self._create_computations, name=name or self.NAME)
+class EventMetric(tfma.metrics.Metric):
+    """One of METRICS, by name; TFMA computes the sums once for all of them."""
 
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        """The metric."""
-        raise NotImplementedError
+    def __init__(self, name: str):
+        super().__init__(self._create_computations, name=name)
 
     def _create_computations(
         self, eval_config=None, model_names=None, output_names=None, example_weighted=False, **_
@@ -125,74 +130,4 @@ class _EventMetric(tfma.metrics.Metric):
         return computations
 
     def _deriving(self, sums, result):
-        return lambda metrics: {result: self.value(metrics[sums])}
-
-
-class EventCrossentropy(_EventMetric):
-    """Mean of -log p(label), in nats."""
-
-    NAME = "binary_crossentropy"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.mean(sums.bce)
-
-
-class EventAUC(_EventMetric):
-    """Area under the ROC curve."""
-
-    NAME = "auc"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.auc
-
-
-class EventAccuracy(_EventMetric):
-    """Fraction of events on the right side of 1/2."""
-
-    NAME = "binary_accuracy"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.mean(sums.right)
-
-
-class EventCalibration(_EventMetric):
-    """Mean prediction by mean label; 1 is best."""
-
-    NAME = "calibration"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.predicted / sums.signal if sums.signal else float("nan")
-
-
-class EventMeanLabel(_EventMetric):
-    """Fraction of signal."""
-
-    NAME = "mean_label"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.signal / sums.n if sums.n else float("nan")
-
-
-class EventMeanPrediction(_EventMetric):
-    """Mean probability of signal."""
-
-    NAME = "mean_prediction"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return sums.mean(sums.predicted)
-
-
-class EventCount(_EventMetric):
-    """Number of events."""
-
-    NAME = "example_count"
-
-    @staticmethod
-    def value(sums: EventSums) -> float:
-        return float(sums.n)
+        return lambda metrics: {result: METRICS[self.name](metrics[sums])}

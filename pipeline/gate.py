@@ -1,5 +1,7 @@
 """The gate: what the Evaluator measures, and what a candidate must show to be blessed."""
 
+import json
+
 from google.protobuf import wrappers_pb2
 from tensorflow_model_analysis.proto.config_pb2 import (
     EvalConfig,
@@ -12,17 +14,10 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     SlicingSpec,
 )
 
-from components.metrics import (
-    EventAccuracy,
-    EventAUC,
-    EventCalibration,
-    EventCount,
-    EventCrossentropy,
-    EventMeanLabel,
-    EventMeanPrediction,
-)
+from components.metrics import METRICS, EventMetric
 from models.features import LABEL
 
+BCE = "binary_crossentropy"
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
 SMALLEST_IMPROVEMENT = 1e-12
 
@@ -41,14 +36,14 @@ def eval_config(min_improvement: float) -> EvalConfig:
     )
     # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
     on_all_rows = {"slicing_specs": [SlicingSpec()], "threshold": improvement}
-    others = (EventAUC, EventAccuracy, EventCalibration, EventMeanLabel, EventMeanPrediction, EventCount)
     metrics = [
         MetricConfig(
-            class_name=EventCrossentropy.__name__,
-            module=EventCrossentropy.__module__,
-            per_slice_thresholds=[on_all_rows],
-        ),
-        *(MetricConfig(class_name=metric.__name__, module=metric.__module__) for metric in others),
+            class_name=EventMetric.__name__,
+            module=EventMetric.__module__,
+            config=json.dumps({"name": name}),
+            per_slice_thresholds=[on_all_rows] if name == BCE else [],
+        )
+        for name in METRICS
     ]
     return EvalConfig(
         model_specs=[

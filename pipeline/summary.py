@@ -14,13 +14,11 @@ from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary
-from components.metrics import EventAUC, EventCrossentropy
 from pipeline.config import Config
-from pipeline.gate import SMALLEST_IMPROVEMENT
+from pipeline.gate import BCE, SMALLEST_IMPROVEMENT
 from pipeline.lineage import Execution, newest_run
 from pipeline.places import Places
 
-BCE = EventCrossentropy.NAME
 CANDIDATE, BASELINE = "candidate", "baseline"
 ALL_ROWS = "all"
 PACKAGES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-analysis", "apache-beam", "keras")
@@ -186,6 +184,6 @@ def _models_table(summary: dict) -> Table:
             f"{model['train']['bce']:.4f}",
             f"{model['val']['bce']:.4f}",
             f"{model['eval'][BCE]:.4f}",
-            f"{model['eval'][EventAUC.NAME]:.4f}",
+            f"{model['eval']['auc']:.4f}",
         )
     return table

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.features import COLUMNS
+from models.features import COLUMNS, FEATURES, LABEL
 
 
 def make_rows(n_rows: int, seed: int = 0) -> np.ndarray:
@@ -23,6 +23,17 @@ def make_rows(n_rows: int, seed: int = 0) -> np.ndarray:
 def to_csv(rows: np.ndarray, header: str = "") -> str:
     """Rows in HIGGS's own format."""
     return header + "".join(",".join(f"{value:.18e}" for value in row) + "\n" for row in rows)
+
+
+def read_rows(folder: str) -> np.ndarray:
+    """float32 [n_rows, 29] of a folder of TFRecord shards, as TensorFlow reads them."""
+    import tensorflow as tf
+
+    files = sorted(map(str, Path(folder).iterdir()))
+    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
+    spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
+    parsed = tf.io.parse_example(records, spec | {LABEL: tf.io.FixedLenFeature([], tf.int64)})
+    return np.stack([np.asarray(parsed[name], np.float32) for name in COLUMNS], axis=1)
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import make_rows, to_csv
+from conftest import make_rows, read_rows, to_csv
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import csv_blocks, ingestion
 from components.errors import IngestionError
 from components.example_gen import Executor, HiggsExampleGen
 from components.ingestion import read_summary
-from models.features import COLUMNS, FEATURES, LABEL
+from models.features import COLUMNS
 
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 
@@ -31,13 +30,7 @@ def ingest(folder, pattern, beam_args=BEAM_ARGS, **settings):
 
 
 def read_split(examples, split):
-    """float32 [n_rows, 29] in the order of the shards."""
-    folder = artifact_utils.get_split_uri([examples], split)
-    files = sorted(os.path.join(folder, name) for name in os.listdir(folder))
-    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
-    spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
-    parsed = tf.io.parse_example(records, spec | {LABEL: tf.io.FixedLenFeature([], tf.int64)})
-    return np.stack([np.asarray(parsed[name], np.float32) for name in COLUMNS], axis=1)
+    return read_rows(artifact_utils.get_split_uri([examples], split))
 
 
 def read_splits(examples):

@@ -101,7 +101,7 @@ def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_pa
     theirs = type(ours)()
     theirs.CopyFrom(ours)
     for metric, stock in zip(theirs.metrics_specs[0].metrics, STOCK, strict=True):
-        metric.class_name, metric.module = stock, ""
+        metric.class_name, metric.module, metric.config = stock, "", ""
     _, uri = evaluate(blessed_run, models["mass"], models["half"], tmp_path / "ours")
     pair = models["mass"], models["half"]
     _, stock = evaluate(blessed_run, *pair, tmp_path / "stock", config=theirs, module_path=None)

@@ -1,25 +1,14 @@
 """From examples to arrays, and what preprocessing does to them."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import make_rows
+from conftest import make_rows, read_rows
 
 from components.records import RecordEncoder
 from models.errors import ModelError
-from models.features import COLUMNS, FEATURES, LABEL
+from models.features import COLUMNS
 from models.inputs import load
-
-
-def read_rows(folder) -> np.ndarray:
-    """float32 [n_rows, 29], straight from the records."""
-    files = sorted(os.path.join(folder, name) for name in os.listdir(folder))
-    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
-    spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
-    parsed = tf.io.parse_example(records, spec | {LABEL: tf.io.FixedLenFeature([], tf.int64)})
-    return np.stack([np.asarray(parsed[name], np.float32) for name in COLUMNS], axis=1)
 
 
 def test_features_are_normalised_by_mean_and_deviation_of_the_training_split(blessed_run):
