@@ -52,9 +52,9 @@ $(UV): requirements.txt
 
 ## Writes requirements.txt anew from requirements.in, for every Python at once.
 lock: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-strip-extras \
 		--output-file requirements.txt requirements.in
-	echo ziglang | $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate \
+	echo ziglang | $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-strip-extras \
 		--output-file requirements-compiler.txt -
 
 ## Looks for what a linter finds.
