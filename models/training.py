@@ -27,7 +27,8 @@ class Training:
     Attributes:
       network: the keras.Model with the weights of its best epoch.
       history: metric to its values by epoch.
-      summary: epochs, best_epoch (from 1), seconds, parameters, and `train` and `val` metrics of the best weights.
+      summary: epochs, best_epoch (from 1), seconds, seconds_per_epoch, numbers of parameters and rows, architecture and
+        rules, and `train` and `val` metrics of the best weights, measured without dropout.
     """
 
     network: keras.Model
@@ -48,7 +49,7 @@ def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> T
       callbacks: Keras callbacks to call as well.
     """
     network = build(architecture, rules.seed)
-    loop = Loop(network, _optimizer(architecture, rules, train[0].shape[0]), rules.batch_size, rules.seed)
+    loop = Loop(network, _optimizer(architecture, rules, train[0].shape[0]), rules.batch_size, rules.seed, rules.jit)
     # Keras's History would hide behind the model; this one is ours to return.
     history = keras.callbacks.History()
     stopping = keras.callbacks.EarlyStopping(
@@ -56,10 +57,12 @@ def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> T
     )
     started = time.monotonic()
     loop.fit(train, val, rules.epochs, [history, stopping, *callbacks])
+    seconds = time.monotonic() - started
     summary = {
         "epochs": len(history.epoch),
         "best_epoch": stopping.best_epoch + 1,
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(seconds, 3),
+        "seconds_per_epoch": round(seconds / len(history.epoch), 6),
         "n_parameters": network.count_params(),
         "n_train": train[0].shape[0],
         "n_val": val[0].shape[0],
