@@ -20,7 +20,7 @@ def load(patterns: list[str], transform_graph: str) -> tuple[tf.Tensor, tf.Tenso
       Features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
 
     Raises:
-      ModelError: there are no rows, or all are of one class.
+      ModelError: there are no rows.
     """
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
     transform = TransformGraph(transform_graph)
@@ -37,18 +37,9 @@ def load(patterns: list[str], transform_graph: str) -> tuple[tf.Tensor, tf.Tenso
         labels.append(batch[1])
     if not features:
         raise ModelError(f"Training needs examples. Received: none in {', '.join(patterns)}. Check the splits.")
-    features, labels = tf.ensure_shape(tf.concat(features, 0), [None, len(FEATURES)]), tf.concat(labels, 0)
-    if tf.reduce_min(labels) == tf.reduce_max(labels):
-        raise ModelError(
-            f"Training needs signal and background. Received: {len(labels)} rows, all of label {int(labels[0, 0])}, "
-            f"in {', '.join(patterns)}. Use more rows, or mixed ones."
-        )
-    return features, labels
+    return tf.ensure_shape(tf.concat(features, 0), [None, len(FEATURES)]), tf.concat(labels, 0)
 
 
 def _records(files: list[str]) -> tf.data.Dataset:
-    def read(file):
-        gzipped = tf.strings.regex_full_match(file, r".*\.gz")
-        return tf.data.TFRecordDataset(file, tf.where(gzipped, "GZIP", ""), buffer_size=8 << 20)
-
-    return tf.data.Dataset.from_tensor_slices(tf.constant(files, tf.string)).flat_map(read)
+    compression = "GZIP" if files and all(file.endswith(".gz") for file in files) else None
+    return tf.data.TFRecordDataset(files, compression_type=compression, buffer_size=8 << 20)

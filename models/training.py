@@ -27,8 +27,7 @@ class Training:
     Attributes:
       network: the keras.Model with the weights of its best epoch.
       history: metric to its values by epoch.
-      summary: epochs, best_epoch (from 1), seconds, seconds_per_epoch, numbers of parameters and rows, architecture and
-        rules, and `train` and `val` metrics of the best weights, measured without dropout.
+      summary: epochs, best_epoch (from 1), seconds, parameters, and `train` and `val` metrics of the best weights.
     """
 
     network: keras.Model
@@ -49,7 +48,7 @@ def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> T
       callbacks: Keras callbacks to call as well.
     """
     network = build(architecture, rules.seed)
-    loop = Loop(network, _optimizer(architecture, rules, train[0].shape[0]), rules.batch_size, rules.seed, rules.jit)
+    loop = Loop(network, _optimizer(architecture, rules, train[0].shape[0]), rules.batch_size, rules.seed)
     # Keras's History would hide behind the model; this one is ours to return.
     history = keras.callbacks.History()
     stopping = keras.callbacks.EarlyStopping(
@@ -57,12 +56,10 @@ def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> T
     )
     started = time.monotonic()
     loop.fit(train, val, rules.epochs, [history, stopping, *callbacks])
-    seconds = time.monotonic() - started
     summary = {
         "epochs": len(history.epoch),
         "best_epoch": stopping.best_epoch + 1,
-        "seconds": round(seconds, 3),
-        "seconds_per_epoch": round(seconds / len(history.epoch), 6),
+        "seconds": round(time.monotonic() - started, 3),
         "n_parameters": network.count_params(),
         "n_train": train[0].shape[0],
         "n_val": val[0].shape[0],

@@ -98,7 +98,7 @@ def test_learning_rate_halves_after_decay_epochs():
 
 def test_loss_that_is_no_number_ends_training_in_one_line():
     features = tf.fill([230, 28], float("nan"))
-    with pytest.raises(ModelError, match="Received: loss = nan in epoch 1"):
+    with pytest.raises(ModelError, match="Received: NaN in epoch 1"):
         fit(Architecture((1,)), Rules(batch_size=50), (features, TRAIN[1]), VAL)
 
 
