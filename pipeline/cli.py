@@ -1,6 +1,5 @@
 """The command line. Heavy imports happen inside the commands, so that help answers at once."""
 
-import contextlib
 import dataclasses
 import os
 import sys
@@ -9,11 +8,9 @@ from urllib.parse import urlparse
 
 import click
 
-BLESSED, BUG, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 130
+from pipeline.exits import BLESSED, NOT_BLESSED, reported
 
 DEFAULT_ROWS = 10_000
-
-NO_SPACE = ("No space left on device", "database or disk is full")  # as the system and as SQLite say it
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +56,7 @@ def run(data, simulate, beam_args, settings, no_cache, verbose, **options):
         raise click.UsageError(
             f"A run takes either real rows or simulated ones. Received: {received}. Use --data PATH or --simulate."
         )
-    with _reported():
+    with reported():
         config = _configure(options, beam_args, settings, no_cache)
         sys.exit(_run(config, data, simulate, verbose))
 
@@ -117,36 +114,6 @@ class _Absent:
         return None
 
 
-@contextlib.contextmanager
-def _reported():
-    """Turns the faults of input into one line and exit code 2; a bug keeps its traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("Interrupted. The same command goes on with the stage where this run stopped.", err=True)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        if any(words in str(error) for words in NO_SPACE):
-            message = "A run needs room on the disk. Received: no space left. Free some and run again."
-        elif _is_bad_input(error):
-            message = str(error)
-        else:
-            raise
-        click.echo(f"Error: {message}", err=True)
-        sys.exit(BAD_INPUT)
-
-
-def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError
-    from datasets import DatasetError
-    from models.errors import ModelError
-    from pipeline.errors import ConfigError
-
-    return isinstance(
-        error, (ConfigError, DatasetError, IngestionError, AnomalyError, ModelError, MissingBaselineError)
-    )
-
-
 @cli.group()
 def data():
     """The HIGGS rows: download them, or simulate some."""
@@ -158,7 +125,7 @@ def download(path):
     """Downloads HIGGS.csv.gz (2.8 GB) to PATH, going on where an earlier download broke off."""
     from datasets.download import download
 
-    with _reported():
+    with reported():
         download(path)
     click.echo(f"Real rows: {os.path.abspath(path)}")
 
@@ -171,7 +138,7 @@ def simulate(path, rows, seed):
     """Writes simulated rows in the format of HIGGS to PATH, .csv or .csv.gz."""
     from datasets.simulate import write_csv
 
-    with _reported():
+    with reported():
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         write_csv(path, rows, seed)
     click.echo(f"Simulated rows: {os.path.abspath(path)}")
