@@ -5,129 +5,121 @@ are named as TFMA's are and agree with them. An element may hold one event or a 
 `components.slicing` makes them.
 """
 
-import dataclasses
+import abc
 
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
+from tensorflow_model_analysis.utils.model_util import get_baseline_model_spec
 
-EPSILON = 1e-7  # Keras clips probabilities to [EPSILON, 1 - EPSILON] before it takes their logarithm
-N_BINS = 10_000  # of the histograms behind the area under the curve, as in TFMA
+from components.paired import PairedSums
+from components.sums import EventSums, crossentropies
 
+# Metric name, as TFMA's own are called, to a function of EventSums and a confidence.
+METRICS = {
+    "binary_crossentropy": lambda sums, _: sums.mean(sums.bce),
+    "auc": lambda sums, _: sums.auc,
+    "binary_accuracy": lambda sums, _: sums.mean(sums.right),
+    "calibration": lambda sums, _: sums.predicted / sums.signal if sums.signal else float("nan"),
+    "mean_label": lambda sums, _: sums.signal / sums.n if sums.n else float("nan"),
+    "mean_prediction": lambda sums, _: sums.mean(sums.predicted),
+    "example_count": lambda sums, _: float(sums.n),
+    # What TFMA does not have: by how much at most the model loses more than the best constant, in nats.
+    "over_no_skill_upper": lambda sums, confidence: sums.over_no_skill.interval(confidence)[1],
+}
 
-@dataclasses.dataclass
-class EventSums:
-    """What all metrics are computed from: sums over events.
-
-    Attributes:
-      n: events; signal: those of label 1; predicted: sum of probabilities; bce: sum of crossentropies in nats;
-      right: events on the right side of 1/2.
-      histograms: int64 [2, N_BINS], events by label and probability.
-    """
-
-    n: int = 0
-    signal: float = 0.0
-    predicted: float = 0.0
-    bce: float = 0.0
-    right: int = 0
-    histograms: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((2, N_BINS), np.int64))
-
-    def add(self, labels: np.ndarray, probabilities: np.ndarray) -> None:
-        """Adds events.
-
-        Args:
-          labels: 0 or 1, [n].
-          probabilities: of the signal, [n]; one NaN makes every metric NaN but the count.
-        """
-        probabilities = probabilities.astype(np.float64)
-        clipped = np.clip(probabilities, EPSILON, 1 - EPSILON)
-        self.n += len(labels)
-        self.signal += float(labels.sum())
-        self.predicted += float(probabilities.sum())
-        self.bce -= float(np.where(labels == 1, np.log(clipped), np.log1p(-clipped)).sum())
-        self.right += int(((probabilities > 0.5) == (labels == 1)).sum())
-        bins = np.minimum(np.nan_to_num(probabilities) * N_BINS, N_BINS - 1).astype(np.int64)
-        flat = np.bincount(bins + N_BINS * (labels == 1), minlength=2 * N_BINS)
-        self.histograms += flat.reshape(2, N_BINS)
-
-    def merge(self, other: "EventSums") -> None:
-        """Adds the events of another sum."""
-        for field in dataclasses.fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
-
-    def mean(self, total: float) -> float:
-        """A sum by event; NaN where a prediction was, or where there is no event."""
-        return total / self.n if self.n and not np.isnan(self.predicted) else float("nan")
-
-    @property
-    def auc(self) -> float:
-        """Area under the ROC curve: the chance that a signal event ranks above a background event, ties by half."""
-        background, signal = self.histograms
-        n_pairs = background.sum() * signal.sum()
-        if not n_pairs or np.isnan(self.predicted):
-            return float("nan")
-        below = np.cumsum(background) - background
-        return float((signal * (below + background / 2)).sum() / n_pairs)
+# Name of a metric of the candidate's crossentropy minus the baseline's to a function of PairedSums and a confidence.
+PAIRED_METRICS = {
+    "binary_crossentropy_lower": lambda sums, confidence: sums.interval(confidence)[0],
+    "binary_crossentropy_upper": lambda sums, confidence: sums.interval(confidence)[1],
+}
 
 
-class _SumEvents(beam.CombineFn):
-    """Combines TFMA's inputs into the EventSums of one model."""
+class _Combine(beam.CombineFn, abc.ABC):
+    """Combines TFMA's inputs into sums, under the key of the sums."""
 
     def __init__(self, key: tfma.metrics.MetricKey, eval_config: EvalConfig):
         self._key = key
         self._eval_config = eval_config
 
-    def create_accumulator(self) -> EventSums:
-        return EventSums()
+    def _events(self, element: tfma.metrics.StandardMetricInputs, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and a model's probabilities, [n] each."""
+        [(labels, probabilities, _)] = tfma.metrics.to_label_prediction_example_weight(
+            element, self._eval_config, model, self._key.output_name, flatten=False
+        )
+        return np.ravel(labels), np.ravel(probabilities)
 
-    def add_input(self, accumulator: EventSums, element: tfma.metrics.StandardMetricInputs) -> EventSums:
-        for labels, probabilities, _ in tfma.metrics.to_label_prediction_example_weight(
-            element, self._eval_config, self._key.model_name, self._key.output_name, flatten=False
-        ):
-            accumulator.add(np.ravel(labels), np.ravel(probabilities))
-        return accumulator
-
-    def merge_accumulators(self, accumulators) -> EventSums:
-        total = EventSums()
+    def merge_accumulators(self, accumulators):
+        total = self.create_accumulator()
         for accumulator in accumulators:
             total.merge(accumulator)
         return total
 
-    def extract_output(self, accumulator: EventSums) -> dict:
+    def extract_output(self, accumulator) -> dict:
         return {self._key: accumulator}
 
 
-# Metric name, as TFMA's own are called, to a function of EventSums.
-METRICS = {
-    "binary_crossentropy": lambda sums: sums.mean(sums.bce),
-    "auc": lambda sums: sums.auc,
-    "binary_accuracy": lambda sums: sums.mean(sums.right),
-    "calibration": lambda sums: sums.predicted / sums.signal if sums.signal else float("nan"),
-    "mean_label": lambda sums: sums.signal / sums.n if sums.n else float("nan"),
-    "mean_prediction": lambda sums: sums.mean(sums.predicted),
-    "example_count": lambda sums: float(sums.n),
-}
+class _SumEvents(_Combine):
+    """The EventSums of one model."""
+
+    def create_accumulator(self) -> EventSums:
+        return EventSums()
+
+    def add_input(self, accumulator: EventSums, element) -> EventSums:
+        accumulator.add(*self._events(element, self._key.model_name))
+        return accumulator
 
 
-class EventMetric(tfma.metrics.Metric):
-    """One of METRICS, by name; TFMA computes the sums once for all of them."""
+class _SumDifferences(_Combine):
+    """The PairedSums of a model against the baseline."""
 
-    def __init__(self, name: str):
-        super().__init__(self._create_computations, name=name)
+    def create_accumulator(self) -> PairedSums:
+        return PairedSums()
+
+    def add_input(self, accumulator: PairedSums, element) -> PairedSums:
+        baseline = get_baseline_model_spec(self._eval_config).name
+        ours, theirs = (crossentropies(*self._events(element, m)) for m in (self._key.model_name, baseline))
+        accumulator.add(ours - theirs)
+        return accumulator
+
+
+class _Metric(tfma.metrics.Metric):
+    """A function of sums; TFMA computes the sums once for all metrics that share them."""
+
+    _IS_DIFF = False  # in TFMA's sense: whether it is of a candidate against the baseline
+
+    def __init__(self, name: str, confidence: float):
+        super().__init__(self._create_computations, name=name, confidence=confidence)
+        self._confidence = confidence
 
     def _create_computations(
         self, eval_config=None, model_names=None, output_names=None, example_weighted=False, **_
     ) -> list:
+        baseline = get_baseline_model_spec(eval_config)
+        skipped = {baseline.name if baseline else ""} if self._IS_DIFF else set()
         computations = []
-        for model in model_names or [""]:
+        for model in set(model_names or [""]) - skipped:
             for output in output_names or [""]:
-                place = {"model_name": model, "output_name": output}
-                sums = tfma.metrics.MetricKey("_event_sums", **place)
+                place = {"model_name": model, "output_name": output, "is_diff": self._IS_DIFF}
+                sums = tfma.metrics.MetricKey(self._SUMS, **place)
                 result = tfma.metrics.MetricKey(self.name, example_weighted=example_weighted, **place)
-                computations.append(tfma.metrics.MetricComputation([sums], None, _SumEvents(sums, eval_config)))
+                combine = self._COMBINE(sums, eval_config)
+                computations.append(tfma.metrics.MetricComputation([sums], None, combine))
                 computations.append(tfma.metrics.DerivedMetricComputation([result], self._deriving(sums, result)))
         return computations
 
     def _deriving(self, sums, result):
-        return lambda metrics: {result: METRICS[self.name](metrics[sums])}
+        return lambda metrics: {result: self._METRICS[self.name](metrics[sums], self._confidence)}
+
+
+class EventMetric(_Metric):
+    """One of METRICS, by name."""
+
+    _SUMS, _COMBINE, _METRICS = "_event_sums", _SumEvents, METRICS
+
+
+class PairedMetric(_Metric):
+    """One of PAIRED_METRICS, by name; of a candidate only."""
+
+    _SUMS, _COMBINE, _METRICS, _IS_DIFF = "_paired_sums", _SumDifferences, PAIRED_METRICS, True

@@ -13,25 +13,32 @@ from models.features import FEATURES
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A multilayer perceptron for two classes.
+    """A multilayer perceptron for two classes, and what keeps it from overfitting.
+
+    `l1`, `l2` and `dropout` are one value for every hidden layer, or a tuple of one for each.
 
     Attributes:
       hidden_units: width of each hidden layer, in order.
       activation: of each hidden layer, by Keras's name.
       l1: adds l1 * sum(abs(w)) over every hidden kernel to the loss.
       l2: adds l2 * sum(w**2) over every hidden kernel to the loss: Keras's convention, without a factor of one half.
+      penalized: what `l1` and `l2` weigh: `kernel`, or `activity`, each hidden layer's outputs, as a mean over events.
       dropout: fraction of each hidden layer's outputs that is set to 0 in training (Srivastava et al., JMLR 15 (2014)).
       batch_norm: whether each hidden layer's sums are normalised before the activation (Ioffe, Szegedy, ICML 2015).
-      weight_decay: AdamW's, decoupled from the loss (Loshchilov, Hutter, ICLR 2019).
+      weight_decay: AdamW's, decoupled from the loss: each step first takes learning_rate * weight_decay * w from every
+        weight w (Loshchilov, Hutter, ICLR 2019).
+      augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
     """
 
     hidden_units: tuple[int, ...]
     activation: str = "elu"
-    l1: float = 0.0
-    l2: float = 0.0
-    dropout: float = 0.0
+    l1: float | tuple[float, ...] = 0.0
+    l2: float | tuple[float, ...] = 0.0
+    penalized: str = "kernel"
+    dropout: float | tuple[float, ...] = 0.0
     batch_norm: bool = False
     weight_decay: float = 0.0
+    augment: bool = False
 
     def __post_init__(self):
         if not self.hidden_units or min(self.hidden_units) < 1:
@@ -40,10 +47,32 @@ class Architecture:
                 "Give one width per hidden layer, such as (64, 64)."
             )
         for name in ("l1", "l2", "weight_decay"):
-            if not getattr(self, name) >= 0:
+            if not all(value >= 0 for value in self.per_layer(name)):
                 raise ModelError(f"{name} is at least 0. Received: {getattr(self, name)}. Use 0 for none.")
-        if not 0 <= self.dropout < 1:
+        if not all(0 <= value < 1 for value in self.per_layer("dropout")):
             raise ModelError(f"dropout is a fraction below 1. Received: {self.dropout}. Use 0 for none.")
+        if self.penalized not in PENALIZED:
+            raise ModelError(f"penalized is {' or '.join(PENALIZED)}. Received: {self.penalized!r}. Use kernel.")
+
+    def per_layer(self, name: str) -> tuple[float, ...]:
+        """The values of a field, one for each hidden layer.
+
+        Raises:
+          ModelError: there are more or fewer values than layers.
+        """
+        value, n_layers = getattr(self, name), len(self.hidden_units)
+        values = value if isinstance(value, tuple) else (value,) * n_layers
+        if len(values) != n_layers:
+            raise ModelError(
+                f"{name} is one value, or one for each of the {n_layers} hidden layers. Received: {value}. "
+                "Give as many as hidden_units."
+            )
+        return values
+
+    @property
+    def is_regularized(self) -> bool:
+        """Whether anything but size and early stopping keeps it from overfitting."""
+        return self != Architecture(self.hidden_units, self.activation)
 
     def to_dict(self) -> dict:
         """The fields, as `from_dict` takes them."""
@@ -52,8 +81,10 @@ class Architecture:
     @classmethod
     def from_dict(cls, fields: dict) -> "Architecture":
         """The architecture of `to_dict`, by way of JSON or not."""
-        return cls(**{**fields, "hidden_units": tuple(fields["hidden_units"])})
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
+
+PENALIZED = ("kernel", "activity")
 
 _LARGE = (512, 512, 512, 512)
 
@@ -62,23 +93,82 @@ ARCHITECTURES = {
     "small": Architecture((16, 16)),
     "medium": Architecture((64, 64, 64)),
     "large": Architecture(_LARGE),
+    "l1": Architecture(_LARGE, l1=1e-4),
     "l2": Architecture(_LARGE, l2=1e-3),
+    "l1_l2": Architecture(_LARGE, l1=5e-5, l2=5e-4),
+    "activity_l2": Architecture(_LARGE, l2=1e-3, penalized="activity"),
     "dropout": Architecture(_LARGE, dropout=0.5),
+    "batch_norm": Architecture(_LARGE, batch_norm=True),
+    "adamw": Architecture(_LARGE, weight_decay=0.1),
+    "augmented": Architecture(_LARGE, augment=True),
     "combined": Architecture(_LARGE, l2=1e-4, dropout=0.5),
+    "combined_bn": Architecture(_LARGE, l2=1e-4, dropout=0.5, batch_norm=True),
 }
 
 
-def named(name: str) -> Architecture:
-    """The architecture of that name.
+def named(text: str) -> Architecture:
+    """The architecture that a text names, with any fields changed.
+
+    >>> named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
+    Architecture(hidden_units=(256, 256, 256), activation='elu', l1=0.0, l2=0.0001, penalized='kernel', \
+dropout=(0.5, 0.5, 0.2), batch_norm=False, weight_decay=0.0, augment=True)
+
+    Args:
+      text: a name in ARCHITECTURES, and `field=value` texts after commas. Values by layer are divided by colons;
+        `256x3` is short for 256:256:256.
 
     Raises:
-      ModelError: there is none.
+      ModelError: there is no such architecture or field, or a value is not of the field's type.
     """
-    if name not in ARCHITECTURES:
-        close = difflib.get_close_matches(name, ARCHITECTURES, n=1)
-        remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(ARCHITECTURES)}."
-        raise ModelError(f"There is no architecture of this name. Received: {name!r}. {remedy}")
-    return ARCHITECTURES[name]
+    name, *settings = text.split(",")
+    architecture = ARCHITECTURES[_known(name, ARCHITECTURES, "architecture")]
+    changes = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        _known(key, _PARSERS, "field of an architecture")
+        try:
+            changes[key] = _PARSERS[key](value)
+        except (ValueError, KeyError):
+            raise ModelError(
+                f"{key} cannot have this value. Received: {setting!r}. Write for example dropout=0.5, augment=true or "
+                "hidden_units=512x4."
+            ) from None
+    return dataclasses.replace(architecture, **changes)
+
+
+def _known(name: str, names, kind: str) -> str:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(names)}."
+        raise ModelError(f"There is no {kind} of this name. Received: {name!r}. {remedy}")
+    return name
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    width, times, n_layers = text.partition("x")
+    return (int(width),) * int(n_layers) if times else tuple(int(part) for part in text.split(":"))
+
+
+def _values(text: str) -> float | tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(":"))
+    return values[0] if len(values) == 1 else values
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+_PARSERS = {
+    "hidden_units": _widths,
+    "activation": str,
+    "l1": _values,
+    "l2": _values,
+    "penalized": str,
+    "dropout": _values,
+    "batch_norm": _truth,
+    "weight_decay": float,
+    "augment": _truth,
+}
 
 
 def build(architecture: Architecture, seed: int = 0):
@@ -103,16 +193,26 @@ def build(architecture: Architecture, seed: int = 0):
 
     inputs = keras.Input([len(FEATURES)], name="features")
     outputs = inputs
-    for n_units in architecture.hidden_units:
-        penalty = keras.regularizers.L1L2(architecture.l1, architecture.l2)
+    layers = zip(*(architecture.per_layer(name) for name in ("l1", "l2", "dropout")), strict=True)
+    for n_units, (l1, l2, dropout) in zip(architecture.hidden_units, layers, strict=True):
+        penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
+        of_activity = architecture.penalized == "activity"
         outputs = dense(
             n_units,
             use_bias=not architecture.batch_norm,
-            kernel_regularizer=penalty if architecture.l1 or architecture.l2 else None,
+            kernel_regularizer=None if of_activity else penalty,
         )(outputs)
         if architecture.batch_norm:
             outputs = keras.layers.BatchNormalization()(outputs)
-        outputs = keras.layers.Activation(architecture.activation)(outputs)
-        if architecture.dropout:
-            outputs = keras.layers.Dropout(architecture.dropout, seed=next(seeds))(outputs)
+        activity = _mean_over_events(penalty) if of_activity and penalty else None
+        outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
+        if dropout:
+            outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
     return keras.Model(inputs, dense(1, name="logit")(outputs))
+
+
+def _mean_over_events(penalty):
+    """Keras 3 sums a penalty of activities over the batch, so that it would grow with the batch size."""
+    import keras
+
+    return lambda activity: penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype)

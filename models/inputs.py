@@ -9,12 +9,12 @@ from models.transform_graph import TransformGraph
 PARSED_ROWS = 8192  # per step: parsing is vectorised, one example at a time takes ten times as long
 
 
-def load(patterns: list[str], transform_graph: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads examples and applies the transform graph.
+def load(patterns: list[str], transform: TransformGraph) -> tuple[tf.Tensor, tf.Tensor]:
+    """Reads examples and normalises them.
 
     Args:
       patterns: globs of TFRecord files of tf.Example, gzipped if they end in .gz; read in sorted order.
-      transform_graph: the folder of Transform's output.
+      transform: the transform graph.
 
     Returns:
       Features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
@@ -22,17 +22,27 @@ def load(patterns: list[str], transform_graph: str) -> tuple[tf.Tensor, tf.Tenso
     Raises:
       ModelError: there are no rows.
     """
+    return _load(patterns, transform.spec, transform)
+
+
+def load_raw(patterns: list[str], transform: TransformGraph) -> tf.Tensor:
+    """The features of the same examples as they are in the files, float32 [n_rows, 28]."""
+    features, _ = _load(
+        patterns, transform.spec, lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1)
+    )
+    return features
+
+
+def _load(patterns: list[str], spec: dict, to_features) -> tuple[tf.Tensor, tf.Tensor]:
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-    transform = TransformGraph(transform_graph)
 
     @tf.autograph.experimental.do_not_convert
     def parse(examples):
-        columns = tf.io.parse_example(examples, transform.spec)
-        return transform(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
+        columns = tf.io.parse_example(examples, spec)
+        return to_features(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
-    batches = _records(files).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2)
     features, labels = [], []
-    for batch in batches:
+    for batch in _records(files).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2):
         features.append(batch[0])
         labels.append(batch[1])
     if not features:

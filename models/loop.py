@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from models.augmentation import Augmentation
 from models.errors import ModelError
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation
@@ -21,20 +22,29 @@ class Loop:
       model: the keras.Model, compiled with the optimizer.
     """
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int, seed: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+    ):
         """Prepares training.
 
         Args:
           model: from float32 [batch, n_features] to logits, float32 [batch, 1].
           optimizer: not yet built.
           batch_size: rows per step; the last step of an epoch takes what is left.
-          seed: of the order of rows, which differs by epoch.
+          seed: of the order of rows, which differs by epoch, and of augmentation.
+          augmentation: draws the features of a step's rows, in place of the training features as they are.
         """
         self.model = model
         model.compile(optimizer=optimizer)
         optimizer.build(model.trainable_variables)
         self._batch_size = batch_size
         self._seed = seed
+        self._augmentation = augmentation
         self._epoch = tf.function(self._train_epoch)
         self._evaluate = tf.function(self._evaluate_rows)
 
@@ -81,9 +91,18 @@ class Loop:
         total = tf.zeros([3])
         for start in tf.range(0, n_rows, size):
             rows = order[start : start + size]
-            means = self._train_step(tf.gather(features, rows), tf.gather(labels, rows))
+            if self._augmentation is None:
+                batch = tf.gather(features, rows)
+            else:
+                batch = self._augment(rows, epoch * n_rows + start)
+            means = self._train_step(batch, tf.gather(labels, rows))
             total += tf.cast(tf.size(rows), tf.float32) * means
         return total / n_rows
+
+    @tf.autograph.experimental.do_not_convert
+    def _augment(self, rows, n_drawn):
+        # The order of rows has seeds of 0 and above.
+        return self._augmentation(rows, tf.stack([-1 - self._seed, n_drawn]))
 
     @tf.autograph.experimental.do_not_convert  # nothing below branches on a tensor, and converting Keras takes seconds
     def _train_step(self, features, labels):

@@ -12,10 +12,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from models.architectures import Architecture, build
-from models.inputs import load
+from models.augmentation import Augmentation
+from models.errors import ModelError
+from models.inputs import load, load_raw
 from models.loop import Loop
 from models.rules import Rules
 from models.signatures import export
+from models.transform_graph import TransformGraph
 
 LOGGER = logging.getLogger("higgs.training")
 
@@ -35,7 +38,9 @@ class Training:
     summary: dict
 
 
-def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> Training:
+def fit(
+    architecture: Architecture, rules: Rules, train, val, callbacks=(), augmentation: Augmentation | None = None
+) -> Training:
     """Trains a network until its validation binary crossentropy stops improving, and keeps the best epoch's weights.
 
     The crossentropy is watched, not the loss: the loss carries the penalties.
@@ -46,9 +51,18 @@ def fit(architecture: Architecture, rules: Rules, train, val, callbacks=()) -> T
       train: features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
       val: the same.
       callbacks: Keras callbacks to call as well.
+      augmentation: of the training rows, for an architecture that asks for it.
     """
+    if architecture.augment and augmentation is None:
+        raise ModelError("An architecture with augment=true is trained on raw rows. Received: none. Pass augmentation.")
     network = build(architecture, rules.seed)
-    loop = Loop(network, _optimizer(architecture, rules, train[0].shape[0]), rules.batch_size, rules.seed)
+    loop = Loop(
+        network,
+        _optimizer(architecture, rules, train[0].shape[0]),
+        rules.batch_size,
+        rules.seed,
+        augmentation if architecture.augment else None,
+    )
     # Keras's History would hide behind the model; this one is ours to return.
     history = keras.callbacks.History()
     stopping = keras.callbacks.EarlyStopping(
@@ -118,10 +132,13 @@ def run_fn(fn_args) -> None:
     """
     config = fn_args.custom_config
     architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
-    train = load(fn_args.train_files, fn_args.transform_output)
-    val = load(fn_args.eval_files, fn_args.transform_output)
+    transform = TransformGraph(fn_args.transform_output)
+    train, val = load(fn_args.train_files, transform), load(fn_args.eval_files, transform)
+    augmentation = None
+    if architecture.augment:
+        augmentation = Augmentation(load_raw(fn_args.train_files, transform), transform)
     board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
-    training = fit(architecture, rules, train, val, [ProgressBar(config["name"], rules), board])
+    training = fit(architecture, rules, train, val, [ProgressBar(config["name"], rules), board], augmentation)
     record = {"name": config["name"], "summary": training.summary, "history": training.history}
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:

@@ -91,12 +91,16 @@ class GateConfig:
     Attributes:
       min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 asks for any
         improvement at all; a tie is none.
+      confidence: of the two-sided interval of the difference to the baseline, paired over events, that must lie below
+        -min_improvement as a whole, and of the candidate's gain over the best constant. 0 to go by the difference only.
     """
 
     min_improvement: float = 0.0
+    confidence: float = 0.0
 
     def __post_init__(self):
         require(self.min_improvement >= 0, "gate.min_improvement", "is at least 0", self.min_improvement)
+        require(0 <= self.confidence < 1, "gate.confidence", "is at least 0 and below 1", self.confidence)
 
 
 @dataclasses.dataclass(frozen=True)

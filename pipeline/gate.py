@@ -6,6 +6,7 @@ from google.protobuf import wrappers_pb2
 from tensorflow_model_analysis.proto.config_pb2 import (
     EvalConfig,
     GenericChangeThreshold,
+    GenericValueThreshold,
     MetricConfig,
     MetricDirection,
     MetricsSpec,
@@ -14,36 +15,46 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     SlicingSpec,
 )
 
-from components.metrics import METRICS, EventMetric
+from components.metrics import METRICS, PAIRED_METRICS, EventMetric, PairedMetric
 from models.features import LABEL
 
 BCE = "binary_crossentropy"
+DIFFERENCE, LOWER, UPPER = f"{BCE}_diff", f"{BCE}_lower_diff", f"{BCE}_upper_diff"  # as TFMA names what it measured
+NO_SKILL = "over_no_skill_upper"
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
 SMALLEST_IMPROVEMENT = 1e-12
+SHOWN_CONFIDENCE = 0.95  # of intervals, where the gate asks for none
 
 SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
 
 
-def eval_config(min_improvement: float) -> EvalConfig:
-    """Metrics, slices and the one threshold.
+def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
+    """Metrics, slices and thresholds.
 
     Args:
       min_improvement: nats of binary crossentropy by which the candidate must beat the baseline; 0 for any at all.
+      confidence: of the interval of the difference, paired over events, that must lie below -min_improvement as a
+        whole; the candidate must then also beat the best constant at that confidence, which a baseline that learned
+        only noise would not ask of it. 0 to ask of the difference itself only.
     """
-    bound = wrappers_pb2.DoubleValue(value=-max(min_improvement, SMALLEST_IMPROVEMENT))
-    improvement = MetricThreshold(
-        change_threshold=GenericChangeThreshold(direction=MetricDirection.LOWER_IS_BETTER, absolute=bound)
-    )
-    # For all rows together: TFMA would apply a plain threshold to each slice as well, down to slices of a few events.
-    on_all_rows = {"slicing_specs": [SlicingSpec()], "threshold": improvement}
+    bound = -max(min_improvement, SMALLEST_IMPROVEMENT)
+    thresholds = {BCE: _change_at_most(bound)}
+    if confidence:
+        thresholds |= {f"{BCE}_upper": _change_at_most(bound), NO_SKILL: _value_at_most(-SMALLEST_IMPROVEMENT)}
     metrics = [
         MetricConfig(
-            class_name=EventMetric.__name__,
-            module=EventMetric.__module__,
-            config=json.dumps({"name": name}),
-            per_slice_thresholds=[on_all_rows] if name == BCE else [],
+            class_name=kind.__name__,
+            module=kind.__module__,
+            config=json.dumps({"name": name, "confidence": confidence or SHOWN_CONFIDENCE}),
+            # For all rows together: TFMA would apply a plain threshold to each slice, down to slices of a few events.
+            per_slice_thresholds=[
+                {"slicing_specs": [SlicingSpec()], "threshold": threshold}
+                for key, threshold in thresholds.items()
+                if key == name
+            ],
         )
-        for name in METRICS
+        for kind, names in ((EventMetric, METRICS), (PairedMetric, PAIRED_METRICS))
+        for name in names
     ]
     return EvalConfig(
         model_specs=[
@@ -58,3 +69,15 @@ def eval_config(min_improvement: float) -> EvalConfig:
         slicing_specs=[SlicingSpec(), *(SlicingSpec(feature_keys=[key]) for key in SLICES)],
         metrics_specs=[MetricsSpec(metrics=metrics)],
     )
+
+
+def _change_at_most(bound: float) -> MetricThreshold:
+    return MetricThreshold(
+        change_threshold=GenericChangeThreshold(
+            direction=MetricDirection.LOWER_IS_BETTER, absolute=wrappers_pb2.DoubleValue(value=bound)
+        )
+    )
+
+
+def _value_at_most(bound: float) -> MetricThreshold:
+    return MetricThreshold(value_threshold=GenericValueThreshold(upper_bound=wrappers_pb2.DoubleValue(value=bound)))

@@ -92,7 +92,7 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         baseline_model=baseline.outputs["model"],
         example_splits=["eval"],
         schema=schema,
-        eval_config=eval_config(config.gate.min_improvement),
+        eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
         module_path=components.slicing.__name__,
     )
     pusher = HiggsPusher(

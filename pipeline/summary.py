@@ -14,8 +14,8 @@ from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary
-from pipeline.config import Config
-from pipeline.gate import BCE, SMALLEST_IMPROVEMENT
+from pipeline.config import Config, GateConfig
+from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
 from pipeline.lineage import Execution, newest_run
 from pipeline.places import Places
 
@@ -31,30 +31,42 @@ class Verdict:
     Attributes:
       blessed: the Evaluator's word, as it stands in the blessing artifact.
       candidate, baseline: binary crossentropies on the eval split, in nats.
+      difference: candidate minus baseline.
+      interval: of the difference, paired over the events of the eval split, at `confidence`.
+      confidence: what the gate asked for, or what is shown where it asked for none.
       reason: why, in one sentence.
     """
 
     blessed: bool
     candidate: float
     baseline: float
+    difference: float
+    interval: tuple[float, float]
+    confidence: float
     reason: str
 
 
-def judge(blessed: bool, candidate: float, baseline: float, min_improvement: float) -> Verdict:
-    """Puts the gate's word and its two numbers into a sentence."""
-    improvement = baseline - candidate
-    asked = f"at least {min_improvement:g}" if min_improvement else "any improvement"
+def judge(blessed: bool, candidate: dict[str, float], baseline: dict[str, float], gate: GateConfig) -> Verdict:
+    """Puts the gate's word and what it measured on all rows of the eval split, metric to value, into a sentence."""
+    difference = candidate[BCE] - baseline[BCE]
+    interval = candidate[LOWER], candidate[UPPER]
+    confidence = gate.confidence or SHOWN_CONFIDENCE
+    asked = f"at least {gate.min_improvement:g}" if gate.min_improvement else "any improvement"
     if blessed:
-        reason = f"better than the baseline by {improvement:.4f} nats, where {asked} is asked."
-    elif math.isnan(improvement):
+        reason = f"better than the baseline by {-difference:.4f} nats, where {asked} is asked."
+    elif math.isnan(difference):
         reason = "a binary crossentropy is not a number, so nothing shows an improvement."
-    elif abs(improvement) < SMALLEST_IMPROVEMENT:
+    elif abs(difference) < SMALLEST_IMPROVEMENT:
         reason = "a tie with the baseline is no improvement."
-    elif improvement < 0:
-        reason = f"worse than the baseline by {-improvement:.4f} nats."
+    elif difference > 0:
+        reason = f"worse than the baseline by {difference:.4f} nats."
+    elif -difference < gate.min_improvement:
+        reason = f"better than the baseline by {-difference:.4f} nats only, where {asked} is asked."
+    elif not interval[1] < -gate.min_improvement:
+        reason = f"better than the baseline by {-difference:.4f} nats, but within the noise."
     else:
-        reason = f"better than the baseline by {improvement:.4f} nats only, where {asked} is asked."
-    return Verdict(blessed, candidate, baseline, reason)
+        reason = f"not better than a constant beyond the noise: {candidate[NO_SKILL]:+.4f} nats at most."
+    return Verdict(blessed, candidate[BCE], baseline[BCE], difference, interval, confidence, reason)
 
 
 def summarize(config: Config) -> dict:
@@ -79,9 +91,9 @@ def summarize(config: Config) -> dict:
     overall = {name: slices[ALL_ROWS] for name, slices in evaluated.items()}
     verdict = judge(
         blessing.custom_properties["blessed"].int_value == 1,
-        overall[CANDIDATE][BCE],
-        overall[BASELINE][BCE],
-        config.gate.min_improvement,
+        overall[CANDIDATE],
+        overall[BASELINE],
+        config.gate,
     )
     ingested = read_summary(examples.uri)
     summary = {
@@ -119,6 +131,8 @@ def _without_nan(tree):
     """The same nested summary with None for each NaN, for which JSON has no word."""
     if isinstance(tree, dict):
         return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        return [_without_nan(value) for value in tree]
     return None if isinstance(tree, float) and math.isnan(tree) else tree
 
 
@@ -160,6 +174,12 @@ def show(summary: dict) -> None:
         f"{'Blessed' if verdict['blessed'] else 'Not blessed'}: candidate {verdict['candidate']:.4f}, "
         f"baseline {verdict['baseline']:.4f} on {origin} rows; {verdict['reason']}",
         style="bold",
+        soft_wrap=True,
+    )
+    low, high = verdict["interval"]
+    console.print(
+        f"Candidate minus baseline: {verdict['difference']:+.4f} nats, {verdict['confidence']:.0%} interval "
+        f"{low:+.4f} to {high:+.4f}, paired over the events of eval",
         soft_wrap=True,
     )
     places = [

@@ -10,20 +10,14 @@ N_PARAMETERS = {
     "tiny": 481,
     "small": 753,
     "medium": 10_241,
-    "large": 803_329,
-    "l2": 803_329,
-    "dropout": 803_329,
-    "combined": 803_329,
 }
-
-
-def test_tutorial_has_seven_architectures():
-    assert set(ARCHITECTURES) == set(N_PARAMETERS)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_network_has_the_parameters_counted_by_hand(name):
-    assert build(named(name)).count_params() == N_PARAMETERS[name]
+    # All that have 4 x 512 units; batch normalization has 4 numbers for each unit in place of its bias.
+    by_batch_norm = 803_329 + 3 * 4 * 512 if named(name).batch_norm else 803_329
+    assert build(named(name)).count_params() == N_PARAMETERS.get(name, by_batch_norm)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -51,6 +45,45 @@ def test_penalty_is_l2_times_the_sum_of_squares_of_hidden_kernels():
 
 def test_lambda_0_is_no_penalty_at_all():
     assert build(Architecture((2,))).losses == []
+    assert (
+        build(Architecture((2, 2), l1=0.1, l2=(0.0, 0.0), dropout=(0.0, 0.0))).layers[-2].name.startswith("activation")
+    )
+
+
+def test_penalty_by_layer_weighs_each_kernel_with_its_own_lambda():
+    network = build(Architecture((1, 1), l2=(0.1, 10.0)))
+    kernel = np.zeros((28, 1))
+    kernel[0] = 2
+    network.set_weights([kernel, np.zeros(1), np.full((1, 1), 3.0), np.zeros(1), np.ones((1, 1)), np.zeros(1)])
+    assert [float(loss) for loss in network.losses] == pytest.approx([0.1 * 2**2, 10 * 3**2])
+
+
+def test_penalty_of_activity_is_a_mean_over_events_whatever_the_batch():
+    network = build(Architecture((2,), activation="linear", l1=0.5, l2=0.1, penalized="activity"))
+    kernel = np.zeros((28, 2))
+    kernel[0] = [1, -2]
+    network.set_weights([kernel, np.zeros(2), np.ones((2, 1)), np.zeros(1)])
+    x = np.zeros((3, 28), np.float32)
+    x[:, 0] = [1, 2, 0]
+    network(x)
+    # Outputs (1, -2), (2, -4) and (0, 0): absolute values 3 + 6 + 0, squares 5 + 20 + 0.
+    assert float(sum(network.losses)) == pytest.approx((0.5 * 9 + 0.1 * 25) / 3)
+    network(np.concatenate([x, x]))
+    assert float(sum(network.losses)) == pytest.approx((0.5 * 9 + 0.1 * 25) / 3)
+
+
+def test_dropout_by_layer_leaves_out_the_layers_with_0():
+    network = build(Architecture((4, 4, 4), dropout=(0.5, 0.0, 0.2)))
+    assert [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)] == [0.5, 0.2]
+
+
+def test_batch_norm_normalises_the_sums_before_the_activation():
+    network = build(Architecture((1,), activation="linear", batch_norm=True))
+    layer = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    outputs = np.ravel(layer(np.array([[1.0], [3.0]], np.float32), training=True))
+    # Mean 2, variance 1, and Keras's epsilon of 1e-3.
+    assert outputs == pytest.approx([-1 / np.sqrt(1.001), 1 / np.sqrt(1.001)])
+    assert network.layers[1].use_bias is False
 
 
 def test_elu_network_gives_the_logit_computed_by_hand():
@@ -82,6 +115,9 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean():
         ({"hidden_units": (16, 0)}, r"Received: hidden_units = \(16, 0\)"),
         ({"hidden_units": (16,), "l2": -1.0}, "l2 is at least 0. Received: -1.0"),
         ({"hidden_units": (16,), "l2": float("nan")}, "l2 is at least 0. Received: nan"),
+        ({"hidden_units": (16,), "l1": (0.1, 0.2)}, r"one for each of the 1 hidden layers. Received: \(0.1, 0.2\)"),
+        ({"hidden_units": (16, 16), "dropout": (0.5, 1.0)}, r"below 1. Received: \(0.5, 1.0\)"),
+        ({"hidden_units": (16,), "penalized": "bias"}, "kernel or activity. Received: 'bias'"),
         ({"hidden_units": (16,), "dropout": 1.0}, "dropout is a fraction below 1. Received: 1.0"),
     ],
 )
@@ -93,3 +129,32 @@ def test_impossible_architecture_is_refused(fields, message):
 def test_unknown_name_gets_the_nearest_one():
     with pytest.raises(ModelError, match=r"Received: 'combind'. Did you mean combined\?"):
         named("combind")
+
+
+def test_text_names_an_architecture_with_fields_changed():
+    assert named("combined,hidden_units=256x3,dropout=0.5:0.5:0.2,augment=true") == Architecture(
+        (256, 256, 256), l2=1e-4, dropout=(0.5, 0.5, 0.2), augment=True
+    )
+    assert named("tiny,hidden_units=8:4,l1=1e-5,penalized=activity,batch_norm=false,activation=relu") == Architecture(
+        (8, 4), "relu", l1=1e-5, penalized="activity"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("combind,l2=0", r"no architecture of this name. Received: 'combind'. Did you mean combined\?"),
+        ("large,dropuot=0.5", r"no field of an architecture of this name. Received: 'dropuot'. Did you mean dropout\?"),
+        ("large,dropout=half", "dropout cannot have this value. Received: 'dropout=half'"),
+        ("large,augment=yes", "augment cannot have this value. Received: 'augment=yes'"),
+        ("large,hidden_units=512xfour", "hidden_units cannot have this value"),
+        ("large,dropout=0.5:0.5", "one for each of the 4 hidden layers"),
+    ],
+)
+def test_text_that_names_no_architecture_is_refused(text, message):
+    with pytest.raises(ModelError, match=message):
+        named(text)
+
+
+def test_sizes_are_the_architectures_without_regularization():
+    assert [name for name in ARCHITECTURES if not named(name).is_regularized] == ["tiny", "small", "medium", "large"]

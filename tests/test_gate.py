@@ -1,10 +1,13 @@
 """The gate, with TFMA's own verdict on models whose probabilities are known."""
 
+import glob
 import math
 import os
 
 import numpy as np
 import pytest
+import scipy.stats
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
 from tfx.types import artifact_utils, standard_artifacts
@@ -14,9 +17,11 @@ from tfx.utils import json_utils
 from components import slicing
 from components.errors import MissingBaselineError
 from components.evaluator import Executor
+from components.sums import crossentropies
 from models.architectures import Architecture, build
 from models.signatures import export
-from pipeline.gate import eval_config
+from pipeline.config import GateConfig
+from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, eval_config
 from pipeline.local_runner import with_defaults
 from pipeline.summary import judge
 
@@ -42,7 +47,7 @@ def models(blessed_run, tmp_path_factory):
     return {name: make_model(folder / name, graph, *kind) for name, kind in kinds.items()}
 
 
-def evaluate(run, candidate, baseline, folder, min_improvement=0.0, config=None, module_path=slicing.__name__):
+def evaluate(run, candidate, baseline, folder, gate=(0.0,), config=None, module_path=slicing.__name__):
     """Runs the Evaluator's executor as TFX does; whether it blesses and what TFMA measured."""
     examples = standard_artifacts.Examples()
     examples.uri = run.artifact("HiggsExampleGen", "examples")
@@ -54,7 +59,7 @@ def evaluate(run, candidate, baseline, folder, min_improvement=0.0, config=None,
     inputs = {"examples": [examples], "model": [candidate], "schema": [schema]}
     inputs |= {"baseline_model": [baseline]} if baseline else {}
     properties = {
-        "eval_config": json_format.MessageToJson(config or eval_config(min_improvement)),
+        "eval_config": json_format.MessageToJson(config or eval_config(*gate)),
         EXAMPLE_SPLITS_KEY: json_utils.dumps(["eval"]),
         "module_path": module_path,
         "fairness_indicator_thresholds": "null",
@@ -88,7 +93,7 @@ def test_smallest_improvement_is_blessed_and_a_margin_refuses_it(blessed_run, mo
     improvement = measured(uri, "baseline") - measured(uri, "candidate")
     assert 1e-4 < improvement < 3e-3
     assert blessed
-    blessed, _ = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "b", improvement * 1.01)
+    blessed, _ = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "b", (improvement * 1.01,))
     assert not blessed
 
 
@@ -100,6 +105,7 @@ def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_pa
     ours = eval_config(0.0)
     theirs = type(ours)()
     theirs.CopyFrom(ours)
+    del theirs.metrics_specs[0].metrics[len(STOCK) :]  # those that TFMA does not have
     for metric, stock in zip(theirs.metrics_specs[0].metrics, STOCK, strict=True):
         metric.class_name, metric.module, metric.config = stock, "", ""
     _, uri = evaluate(blessed_run, models["mass"], models["half"], tmp_path / "ours")
@@ -125,15 +131,56 @@ def test_missing_baseline_fails_the_run_and_blesses_nothing(blessed_run, models,
         evaluate(blessed_run, models["half"], None, tmp_path)
 
 
+def probabilities(run, model) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and a model's probabilities on the eval split, as TensorFlow computes them."""
+    files = sorted(glob.glob(os.path.join(run.artifact("HiggsExampleGen", "examples"), "Split-eval", "*")))
+    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
+    labels = tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"].numpy()
+    served = tf.saved_model.load(os.path.join(model.uri, "Format-Serving")).signatures["serving_default"]
+    return labels, served(examples=tf.constant(records))["probability"].numpy()
+
+
+def test_interval_is_that_of_paired_differences(blessed_run, models, tmp_path):
+    _, uri = evaluate(blessed_run, models["mass"], models["half"], tmp_path, (0.0, 0.9))
+    differences = np.subtract(*(crossentropies(*probabilities(blessed_run, models[m])) for m in ("mass", "half")))
+    interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.9)
+    assert measured(uri, "candidate", "binary_crossentropy_lower_diff") == pytest.approx(interval.low, abs=1e-6)
+    assert measured(uri, "candidate", "binary_crossentropy_upper_diff") == pytest.approx(interval.high, abs=1e-6)
+
+
+def test_confidence_refuses_what_is_within_the_noise_and_blesses_what_is_not(blessed_run, models, tmp_path):
+    # A logit of 0.05 is better than 0 by about 0.001 nats, with a standard error of the same size over 400 events.
+    blessed, uri = evaluate(blessed_run, models["lower"], models["half"], tmp_path / "a", (0.0, 0.95))
+    assert measured(uri, "candidate", DIFFERENCE) < 0 < measured(uri, "candidate", UPPER)
+    assert not blessed
+    blessed, uri = evaluate(blessed_run, models["mass"], models["certain"], tmp_path / "b", (0.0, 0.95))
+    assert measured(uri, "candidate", UPPER) < 0
+    assert blessed == (measured(uri, "candidate", NO_SKILL) < 0)
+
+
+def test_confidence_refuses_what_beats_only_a_baseline_that_is_worse_than_a_constant(blessed_run, models, tmp_path):
+    pair = models["half"], models["certain"]
+    blessed, uri = evaluate(blessed_run, *pair, tmp_path / "a", (0.0, 0.95))
+    assert measured(uri, "candidate", UPPER) < 0 < measured(uri, "candidate", NO_SKILL)
+    assert not blessed
+    assert evaluate(blessed_run, *pair, tmp_path / "b")[0]
+
+
+def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1) -> dict[str, float]:
+    return {BCE: bce, LOWER: -0.2, UPPER: upper, NO_SKILL: no_skill}
+
+
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("blessed", "candidate", "baseline", "gate", "words"),
     [
-        ((True, 0.5, 0.6, 0.0), "better than the baseline by 0.1000 nats, where any improvement is asked"),
-        ((False, 0.5, 0.5, 0.0), "a tie"),
-        ((False, 0.6, 0.5, 0.0), "worse than the baseline by 0.1000 nats"),
-        ((False, 0.5, 0.501, 0.01), "by 0.0010 nats only, where at least 0.01 is asked"),
-        ((False, math.nan, 0.5, 0.0), "not a number"),
+        (True, metrics(0.5), 0.6, GateConfig(), "better than the baseline by 0.1000 nats, where any improvement"),
+        (False, metrics(0.5), 0.5, GateConfig(), "a tie"),
+        (False, metrics(0.6), 0.5, GateConfig(), "worse than the baseline by 0.1000 nats"),
+        (False, metrics(0.5), 0.501, GateConfig(0.01), "by 0.0010 nats only, where at least 0.01 is asked"),
+        (False, metrics(math.nan), 0.5, GateConfig(), "not a number"),
+        (False, metrics(0.5, 0.001), 0.501, GateConfig(0.0, 0.95), "0.0010 nats, but within the noise"),
+        (False, metrics(0.5, -0.001, 0.02), 0.6, GateConfig(0.0, 0.95), "not better than a constant"),
     ],
 )
-def test_verdict_gives_the_reason(arguments, words):
-    assert words in judge(*arguments).reason
+def test_verdict_gives_the_reason(blessed, candidate, baseline, gate, words):
+    assert words in judge(blessed, candidate, {BCE: baseline}, gate).reason

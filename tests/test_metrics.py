@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.metrics import METRICS, EventSums
+from components.metrics import METRICS
+from components.paired import PairedSums
 from components.slicing import slice_batch
+from components.sums import EventSums
 
 
 def sums(labels, probabilities) -> EventSums:
@@ -14,11 +16,11 @@ def sums(labels, probabilities) -> EventSums:
 
 def test_metrics_of_four_events_are_those_computed_by_hand():
     events = sums([1, 1, 0, 0], [0.8, 0.4, 0.6, 0.2])
-    assert METRICS["binary_crossentropy"](events) == pytest.approx(-np.log(0.8 * 0.4 * 0.4 * 0.8) / 4)
-    assert METRICS["binary_accuracy"](events) == 0.5
-    assert METRICS["auc"](events) == 0.75  # of four pairs only 0.4 against 0.6 is in the wrong order
-    assert METRICS["calibration"](events) == pytest.approx(1.0)
-    assert METRICS["example_count"](events) == 4
+    assert METRICS["binary_crossentropy"](events, 0.95) == pytest.approx(-np.log(0.8 * 0.4 * 0.4 * 0.8) / 4)
+    assert METRICS["binary_accuracy"](events, 0.95) == 0.5
+    assert METRICS["auc"](events, 0.95) == 0.75  # of four pairs only 0.4 against 0.6 is in the wrong order
+    assert METRICS["calibration"](events, 0.95) == pytest.approx(1.0)
+    assert METRICS["example_count"](events, 0.95) == 4
 
 
 def test_batches_in_any_division_give_the_same_sums():
@@ -33,12 +35,12 @@ def test_batches_in_any_division_give_the_same_sums():
 
 
 def test_certain_and_wrong_costs_what_keras_makes_it_cost():
-    assert METRICS["binary_crossentropy"](sums([1], [0.0])) == pytest.approx(-np.log(1e-7))
+    assert METRICS["binary_crossentropy"](sums([1], [0.0]), 0.95) == pytest.approx(-np.log(1e-7))
 
 
 @pytest.mark.parametrize("metric", sorted(set(METRICS) - {"example_count", "mean_label"}))
 def test_one_nan_makes_a_metric_nan(metric):
-    assert np.isnan(METRICS[metric](sums([1, 0, 1], [0.5, 0.5, np.nan])))
+    assert np.isnan(METRICS[metric](sums([1, 0, 1], [0.5, 0.5, np.nan]), 0.95))
 
 
 def test_no_events_and_one_class_have_no_area():
@@ -57,3 +59,39 @@ def test_batch_is_divided_into_all_rows_and_each_slice():
     assert set(slices) == {(), (("n_b_tags", 0),), (("n_b_tags", 2),)}
     assert slices[()]["labels"]["candidate"].tolist() == [1, 0, 1]
     assert slices[(("n_b_tags", 2),)]["predictions"]["candidate"]["probability"].tolist() == [0.1, 0.3]
+
+
+def test_paired_interval_is_that_computed_by_hand():
+    paired, rest = PairedSums(), PairedSums()
+    paired.add(np.array([-0.3, -0.1]))
+    rest.add(np.array([-0.2, 0.2]))
+    paired.merge(rest)
+    # Mean -0.1, sum of squared deviations 0.04 + 0 + 0.01 + 0.09, over 3 and 4; t of 3 degrees of freedom is 3.1824.
+    assert paired.mean == pytest.approx(-0.1)
+    assert paired.standard_error == pytest.approx(np.sqrt(0.14 / 3 / 4))
+    assert paired.interval(0.95) == pytest.approx((-0.1 - 0.34374, -0.1 + 0.34374), abs=1e-4)
+
+
+def test_interval_covers_the_true_difference_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(1000):
+        paired = PairedSums()
+        paired.add(rng.normal(0.01, 0.3, 200))
+        low, high = paired.interval(0.95)
+        covered += low < 0.01 < high
+    assert 930 <= covered <= 970
+
+
+@pytest.mark.parametrize("differences", [[], [0.1], [np.nan, 0.1, 0.2]])
+def test_too_few_events_or_a_nan_have_no_interval(differences):
+    paired = PairedSums()
+    paired.add(np.array(differences))
+    assert all(np.isnan(end) for end in paired.interval(0.95))
+
+
+def test_no_skill_is_the_crossentropy_of_the_events_own_share_of_signal():
+    over = sums([1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]).over_no_skill
+    assert over.mean == pytest.approx(np.log(2) + 0.25 * np.log(0.25) + 0.75 * np.log(0.75), abs=1e-7)
+    differences = np.log(2) + np.log([0.25, 0.75, 0.75, 0.75])
+    assert over.standard_error == pytest.approx(np.std(differences, ddof=1) / 2, abs=1e-7)

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from models.architectures import ARCHITECTURES, Architecture, build
+from models.augmentation import Augmentation
 from models.errors import ModelError
+from models.features import FEATURES
 from models.loop import Loop
 from models.rules import Rules
 from models.training import fit
@@ -27,7 +29,8 @@ TRAIN, VAL = make_data(230), make_data(100, seed=1)
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_learns_and_keeps_its_best_epoch(name):
-    training = fit(ARCHITECTURES[name], Rules(epochs=3, batch_size=50), TRAIN, VAL)
+    as_they_are = Augmentation(TRAIN[0], lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1))
+    training = fit(ARCHITECTURES[name], Rules(epochs=3, batch_size=50), TRAIN, VAL, augmentation=as_they_are)
     best = training.summary["best_epoch"]
     assert training.summary["epochs"] == 3
     assert training.summary["val"]["bce"] == pytest.approx(min(training.history["val_bce"]), abs=1e-6)
@@ -94,6 +97,20 @@ def test_learning_rate_halves_after_decay_epochs():
     fit(Architecture((1,)), Rules(epochs=4, batch_size=50, decay_epochs=4.0), TRAIN, VAL, [Rates()])
     # After 4 epochs of 5 steps: 1e-3 / (1 + 20 / 20).
     assert rates[-1] == pytest.approx(5e-4, rel=0.06)
+
+
+def test_weight_decay_is_decoupled_from_the_gradient():
+    # No gradient reaches the first kernel, as all that comes after it is 0: only the decay moves it.
+    rules = Rules(epochs=1, batch_size=230, learning_rate=0.1, decay_epochs=1e9)
+    network = fit(Architecture((1,), activation="linear", weight_decay=0.5), rules, TRAIN, VAL, [Zeroed()]).network
+    assert np.ravel(network.get_weights()[0]) == pytest.approx(np.full(28, 1 - 0.1 * 0.5))
+
+
+class Zeroed(keras.callbacks.Callback):
+    """Starts with ones in the first kernel and nothing after it."""
+
+    def on_train_begin(self, logs=None):
+        self.model.set_weights([np.ones((28, 1)), np.zeros(1), np.zeros((1, 1)), np.zeros(1)])
 
 
 def test_loss_that_is_no_number_ends_training_in_one_line():
