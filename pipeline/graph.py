@@ -1,10 +1,10 @@
 """The pipeline's graph: which component reads what. The same for every runner."""
 
+import dataclasses
 from pathlib import Path
 
 from tfx.components import StatisticsGen, Trainer, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 
@@ -21,6 +21,7 @@ from pipeline.config import Config
 from pipeline.data import split_pattern
 from pipeline.digest import digest_source
 from pipeline.gate import eval_config
+from pipeline.lineage import connection
 from pipeline.places import Places
 
 SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
@@ -31,17 +32,33 @@ def dotted_path(function) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
-    """Builds the pipeline from ExampleGen to Pusher.
+@dataclasses.dataclass(frozen=True)
+class DataComponents:
+    """The components that come before any training, and their outputs that training needs."""
 
-    Args:
-      config: the resolved configuration.
-      metadata_connection: where the lineage is kept; SQLite at the configured place if None.
+    example_gen: HiggsExampleGen
+    statistics_gen: StatisticsGen
+    schema_gen: ImportSchemaGen
+    validator: HiggsExampleValidator
+    transform: Transform
 
-    Raises:
-      ValueError: an architecture's name is unknown.
-    """
-    places = Places(config)
+    @property
+    def examples(self):
+        """Channel of the examples, in splits train, val and eval."""
+        return self.example_gen.outputs["examples"]
+
+    @property
+    def schema(self):
+        """Channel of the curated schema."""
+        return self.schema_gen.outputs["schema"]
+
+    def in_order(self) -> list:
+        """All of them, upstream first."""
+        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def data_components(config: Config) -> DataComponents:
+    """From CSV to validated examples and the graph that normalises them."""
     base, pattern = split_pattern(config.data.path)
     example_gen = HiggsExampleGen(
         input_base=base,
@@ -68,12 +85,28 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         custom_config={"code": digest_source("models.preprocessing", "models.features")},
     )
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
+    return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
+
+
+def create_data_pipeline(config: Config) -> Pipeline:
+    """Builds the pipeline from ExampleGen to Transform, for whoever trains on its own."""
+    return _pipeline(config, data_components(config).in_order())
+
+
+def create_pipeline(config: Config) -> Pipeline:
+    """Builds the pipeline from ExampleGen to Pusher.
+
+    Raises:
+      ModelError: an architecture's name is unknown.
+    """
+    data = data_components(config)
+    places = Places(config)
 
     def trainer(name: str, architecture: str) -> Trainer:
         return Trainer(
-            examples=examples,
-            transform_graph=transform.outputs["transform_graph"],
-            schema=schema,
+            examples=data.examples,
+            transform_graph=data.transform.outputs["transform_graph"],
+            schema=data.schema,
             run_fn=dotted_path(models.training.run_fn),
             train_args=trainer_pb2.TrainArgs(splits=["train"]),
             eval_args=trainer_pb2.EvalArgs(splits=["val"]),
@@ -87,11 +120,11 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
 
     candidate, baseline = trainer("candidate", config.train.architecture), trainer("baseline", config.train.baseline)
     evaluator = HiggsEvaluator(
-        examples=examples,
+        examples=data.examples,
         model=candidate.outputs["model"],
         baseline_model=baseline.outputs["model"],
         example_splits=["eval"],
-        schema=schema,
+        schema=data.schema,
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
         module_path=components.slicing.__name__,
     )
@@ -104,21 +137,15 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         # Not cached while another model is being served: a push that was undone since is done again.
         custom_config={"newest_version": newest_version(places.serving), "origin": config.data.origin},
     )
+    return _pipeline(config, [*data.in_order(), candidate, baseline, evaluator, pusher])
+
+
+def _pipeline(config: Config, components: list) -> Pipeline:
     return Pipeline(
         pipeline_name=config.name,
-        pipeline_root=places.artifacts,
-        components=[
-            example_gen,
-            statistics_gen,
-            schema_gen,
-            validator,
-            transform,
-            candidate,
-            baseline,
-            evaluator,
-            pusher,
-        ],
-        metadata_connection_config=metadata_connection or metadata.sqlite_metadata_connection_config(places.metadata),
+        pipeline_root=Places(config).artifacts,
+        components=components,
+        metadata_connection_config=connection(config),
         enable_cache=config.cache,
         beam_pipeline_args=list(config.beam_args),
     )

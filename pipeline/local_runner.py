@@ -9,13 +9,14 @@ TFX's command passes no settings on, so they come from the environment: HIGGS_DA
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.config import Config, override
 from pipeline.data import with_data
 from pipeline.graph import create_pipeline
-from pipeline.lineage import connection
 from pipeline.places import Places
 
 # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
@@ -24,11 +25,16 @@ BEAM_DEFAULTS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
 NO_PACKAGING = "--sdk_container_image=none"
 
 
-def run(config: Config) -> None:
-    """Runs every stage in this process; stages whose inputs, settings and code are unchanged come from the cache."""
+def run(config: Config, create: Callable[[Config], Pipeline] = create_pipeline) -> None:
+    """Runs every stage in this process; stages whose inputs, settings and code are unchanged come from the cache.
+
+    Args:
+      config: the resolved configuration.
+      create: builds the pipeline of it.
+    """
     os.makedirs(Places(config).output, exist_ok=True)
     config = dataclasses.replace(config, beam_args=with_defaults(config.beam_args))
-    LocalDagRunner().run(create_pipeline(config, connection(config)))
+    LocalDagRunner().run(create(config))
 
 
 def with_defaults(beam_args: tuple[str, ...]) -> tuple[str, ...]:

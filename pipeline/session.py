@@ -1,0 +1,124 @@
+"""What the commands that work on rows have in common: their options, their configuration, their lock and their log."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlparse
+
+import click
+
+DEFAULT_ROWS = 10_000
+
+# Option to the section of the configuration that it is a setting of.
+SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
+SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
+
+
+def _short_for(key: str) -> dict:
+    return {"metavar": "VALUE", "help": f"Short for --set {key}=VALUE.", "default": None}
+
+
+_OPTIONS = (
+    click.option(
+        "--data", metavar="PATH", help="A file, a folder or a glob of .csv and .csv.gz, with or without header."
+    ),
+    click.option(
+        "--simulate",
+        type=click.IntRange(min=1),
+        is_flag=False,
+        flag_value=DEFAULT_ROWS,
+        metavar="[ROWS]",
+        help=f"Use simulated rows instead, {DEFAULT_ROWS:,} unless told.",
+    ),
+    click.option("--epochs", **_short_for("train.epochs")),
+    click.option("--patience", **_short_for("train.patience")),
+    click.option("--seed", **_short_for("train.seed")),
+    click.option(
+        "--eval-rows", metavar="START:STOP", help="Rows to judge by: :1000 the first, -9: the last. [by hash]"
+    ),
+    click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]"),
+    click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]"),
+    click.option("--output", metavar="FOLDER", help="For artifacts, metadata, logs, results and served models. [runs]"),
+    click.option("--metadata", metavar="URL", help="mysql://user:password@host:port/database instead of SQLite."),
+    click.option(
+        "--beam-arg", "beam_args", multiple=True, metavar="--NAME=VALUE", help="An option for Beam. Repeatable."
+    ),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting. Repeatable."),
+    click.option("--no-cache", is_flag=True, help="Run every stage, changed or not."),
+    click.option("--verbose", is_flag=True, help="Show what TensorFlow, Beam and TFX log, too."),
+)
+
+
+def session_options(command: Callable) -> Callable:
+    """Gives a click command the options that `session` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def session(data: str | None, simulate: int | None, verbose: bool, **options) -> Iterator:
+    """Locks the output folder and turns the noise to a log file, for the time of a command.
+
+    Args:
+      data: path of the rows; or else
+      simulate: how many rows to simulate.
+      verbose: whether the terminal shows the noise, too.
+      **options: the other options of `session_options`, and any in SECTIONS.
+
+    Yields:
+      The resolved `Config`.
+    """
+    from pipeline.console import Stages, logged
+    from pipeline.data import with_data, with_simulation
+    from pipeline.places import Places
+
+    if bool(data) == bool(simulate):
+        received = "both" if data else "neither"
+        raise click.UsageError(
+            f"A run takes either real rows or simulated ones. Received: {received}. Use --data PATH or --simulate."
+        )
+    config = configure(**options)
+    places = Places(config)
+    with places.locked():
+        config = with_data(config, data) if data else with_simulation(config, simulate)
+        log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
+        click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
+        with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
+            _leave_out_cloud_clients(config)
+            yield config
+
+
+def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = False, **options):
+    """The `Config` that options describe, before any rows are looked for."""
+    from pipeline.config import Config, override
+
+    given = [
+        f"{SECTIONS[name]}.{name}={value}" if name in SECTIONS else f"{name}={value}"
+        for name, value in options.items()
+        if value is not None
+    ]
+    config = override(Config(), [*given, *settings])
+    return dataclasses.replace(config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache)
+
+
+def _leave_out_cloud_clients(config) -> None:
+    """Keeps Google Cloud's clients, which Beam imports where they are installed, out of a run that stays local."""
+    uses = [config.data.path, config.output, *config.beam_args]
+    if not any("://" in use or "Dataflow" in use for use in uses):
+        sys.meta_path.insert(0, _Absent("google.cloud"))
+
+
+class _Absent:
+    """An import finder for which a package is not installed."""
+
+    def __init__(self, package: str):
+        self._package = package
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self._package or name.startswith(self._package + "."):
+            raise ModuleNotFoundError(f"{name} is left out of a local run", name=name)
+        return None

@@ -1,0 +1,30 @@
+"""`higgs study`."""
+
+import click
+
+from pipeline.exits import reported
+from pipeline.session import session, session_options
+
+
+@click.command()
+@click.argument("architectures", nargs=-1, metavar="[ARCHITECTURE]...")
+@session_options
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds for each architecture."
+)
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate over the training split instead of eval.")
+@click.option("--sweep", metavar="FIELD=VALUE,...", help="Sweep a hyperparameter of the one ARCHITECTURE, or `rows`.")
+@click.option("--name", help="Of the folder below OUTPUT/studies. [architectures, or sweep-FIELD]")
+def study(architectures, repeats, folds, sweep, name, **options):
+    """Trains architectures by one set of rules on the same rows, and ranks them, each against the baseline.
+
+    An ARCHITECTURE is a name, or a name with fields changed: dropout, or combined,augment=true,hidden_units=256x3. All
+    of them are trained if none is named. A study that was killed goes on where it stopped.
+    """
+    with reported():
+        with session(**options) as config:
+            from study.outcome import show
+            from study.run import run
+
+            made = run(config, architectures, sweep, repeats, folds or 0, name)
+        show(*made)

@@ -1,0 +1,125 @@
+"""What came of a study: a ranking for people, JSON and predictions for programs."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+from models.rules import Rules
+from study.data import Dataset
+from study.plan import Sweep
+from study.statistics import CONFIDENCE, compare, mean_and_sd
+from study.trainings import Result
+
+
+def rank(results: list[Result], labels: np.ndarray, baseline: str) -> list[dict]:
+    """The variants, best first: the mean crossentropy on the scored rows decides.
+
+    Args:
+      results: of each variant, the baseline among them.
+      labels: of the scored rows, [n_scored].
+      baseline: the name of the variant that the others are compared with.
+
+    Returns:
+      For each variant `name`, `architecture`, `rules`, `n_rows`, means and standard deviations over repeats of `train`
+      and `val` (of the best epoch), `eval` (on the scored rows), `auc` and `best_epoch`, the fields of `Comparison`
+      with the baseline, and `trainings`.
+    """
+    [reference] = [result for result in results if result.variant.name == baseline]
+    ranked = []
+    for result in results:
+        losses = result.losses(labels)
+        comparison = dataclasses.asdict(compare(losses, reference.losses(labels)))
+        if result is reference:
+            comparison |= {"interval": (0.0, 0.0), "interval_with_seeds": (0.0, 0.0), "verdict": "baseline"}
+        summaries = [record["summary"] for record in result.records]
+        entry = {
+            "name": result.variant.name,
+            "architecture": result.variant.architecture.to_dict(),
+            "rules": dataclasses.asdict(result.variant.rules),
+            "n_rows": result.variant.n_rows,
+            "train": mean_and_sd([summary["train"]["bce"] for summary in summaries]),
+            "val": mean_and_sd([summary["val"]["bce"] for summary in summaries]),
+            "eval": mean_and_sd(losses.mean(axis=1)),
+            "auc": mean_and_sd([roc_auc_score(labels, repeat) for repeat in result.probabilities]),
+            "best_epoch": float(np.mean([summary["best_epoch"] for summary in summaries])),
+            "trainings": result.records,
+        }
+        ranked.append(entry | comparison)
+    return sorted(ranked, key=lambda entry: entry["eval"]["mean"])
+
+
+def summarize(dataset: Dataset, rules: Rules, baseline: str, n_repeats: int, n_folds: int) -> dict:
+    """What a study's JSON says beside its ranking."""
+    return {
+        "origin": dataset.origin,
+        "files": dataset.files,
+        "rows": dataset.counts,
+        "rules": dataclasses.asdict(rules),
+        "baseline": baseline,
+        "repeats": n_repeats,
+        "folds": n_folds,
+        "scored": "train, out of fold" if n_folds else "eval",
+        "confidence": CONFIDENCE,
+    }
+
+
+def swept(ranked: list[dict], sweep: Sweep, names: list[str]) -> dict:
+    """The means of a sweep's variants in the order of its values, from their ranking and their names."""
+    by_name = {entry["name"]: entry for entry in ranked}
+    entries = [by_name[name] for name in names]
+    means = {key: [entry[key]["mean"] for entry in entries] for key in ("train", "val", "eval")}
+    deviations = {f"{key}_sd": [entry[key]["sd"] for entry in entries] for key in ("train", "val", "eval")}
+    return {"field": sweep.field, "values": list(sweep.values), **means, **deviations}
+
+
+def write(study: dict, results: list[Result], labels: np.ndarray, folder: str) -> None:
+    """Writes `study.json` and `predictions.npz`: `labels` and, by name, probabilities [n_repeats, n_scored]."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "predictions.npz")
+    with open(path + ".part", "wb") as file:
+        np.savez(file, labels=labels, **{result.variant.name: result.probabilities for result in results})
+    os.replace(path + ".part", path)
+    path = os.path.join(folder, "study.json")
+    with open(path + ".part", "w") as file:
+        json.dump(study, file)
+    os.replace(path + ".part", path)
+
+
+def show(study: dict, folder: str) -> None:
+    """Prints the ranking."""
+    title = (
+        f"Binary crossentropy in nats, {study['origin']} rows; scored: {study['scored']}; "
+        f"{study['repeats']} repeats; intervals of {study['confidence']:.0%}"
+    )
+    table = Table("name", "val", "eval", "AUC", f"minus {study['baseline']}", title=title, title_justify="left")
+    for column in ("these networks", "with seeds", "so it is"):
+        table.add_column(column)
+    for entry in study["architectures"]:
+        table.add_row(
+            entry["name"],
+            *(_spread(entry[key]) for key in ("val", "eval")),
+            f"{entry['auc']['mean']:.4f}",
+            f"{entry['difference']:+.4f}",
+            _span(entry["interval"]),
+            _span(entry["interval_with_seeds"]),
+            entry["verdict"],
+        )
+    console = Console(highlight=False, width=None if Console().is_terminal else 140)
+    console.print(table)
+    if study["repeats"] == 1:
+        console.print("One repeat says nothing of seeds: --repeats 3 does.")
+    console.print(f"study: {os.path.join(folder, 'study.json')}", soft_wrap=True)
+    console.print(f"predictions: {os.path.join(folder, 'predictions.npz')}", soft_wrap=True)
+
+
+def _spread(value: dict) -> str:
+    return f"{value['mean']:.4f}" + ("" if value["sd"] is None else f" ± {value['sd']:.4f}")
+
+
+def _span(interval) -> str:
+    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"

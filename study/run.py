@@ -1,0 +1,44 @@
+"""A study from rows to ranking."""
+
+import os
+
+from models.rules import Rules
+from pipeline.config import Config
+from pipeline.places import Places
+from study import outcome
+from study.data import materialize
+from study.plan import plan
+from study.trainings import Trainings
+
+
+def run(
+    config: Config, names: tuple[str, ...], sweep: str | None, n_repeats: int, n_folds: int, title: str | None
+) -> tuple[dict, str]:
+    """Trains, ranks and writes.
+
+    Args:
+      config: the rows, the rules, the baseline and the places.
+      names: of the architectures to compare; all of them if there is none.
+      sweep: `field=value,...`, or None.
+      n_repeats: seeds for each.
+      n_folds: of cross-validation over the training split; 0 to score the eval split.
+      title: the folder below `studies`; what is studied if None.
+
+    Returns:
+      The study as `study.json` has it, and its folder.
+
+    Raises:
+      ModelError: there is no such architecture, or a setting is impossible.
+    """
+    rules = Rules(**config.train.rules)
+    planned = plan(names, sweep, config.train.baseline, config.train.architecture, rules)
+    folder = os.path.join(Places(config).studies, title or planned.title)
+    dataset = materialize(config)
+    trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))
+    results = trainings.of(planned.variants)
+    study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)
+    study["architectures"] = outcome.rank(results, trainings.labels, planned.baseline)
+    if planned.sweep:
+        study["sweep"] = outcome.swept(study["architectures"], planned.sweep, planned.swept)
+    outcome.write(study, results, trainings.labels, folder)
+    return study, folder

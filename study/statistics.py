@@ -1,0 +1,82 @@
+"""What repeated trainings say about the difference of two architectures, and how sure one can be of it.
+
+Two sources of noise are kept apart. The events that were scored: both architectures were scored on the same ones, so
+the error of the difference is that of the paired differences, far smaller than that of two means. And the seeds:
+another initialisation and order of rows gives another network.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from components.paired import PairedSums, quantile
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An architecture against the baseline.
+
+    Attributes:
+      difference: mean crossentropy minus the baseline's, over events and repeats, in nats.
+      interval: of the difference, for these very networks: paired over events.
+      interval_with_seeds: of the difference, for networks trained with other seeds, too.
+      verdict: `better` or `worse` if the interval with seeds leaves out 0, else `noise`.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    interval_with_seeds: tuple[float, float]
+    verdict: str
+
+
+def compare(losses: np.ndarray, baseline: np.ndarray, confidence: float = CONFIDENCE) -> Comparison:
+    """Compares two architectures on the same events.
+
+    The variance of the difference is that of the paired differences over events, each a mean over repeats, plus that of
+    each architecture's means over repeats; its degrees of freedom are Welch's and Satterthwaite's (Biometrics Bulletin
+    2 (1946) 110). One repeat tells nothing of seeds: both intervals are then the same.
+
+    Args:
+      losses: crossentropies of the architecture, float64 [n_repeats, n_events].
+      baseline: the same of the baseline; repeats may differ in number.
+      confidence: of the two-sided intervals.
+    """
+    paired = PairedSums()
+    paired.add(losses.mean(axis=0) - baseline.mean(axis=0))
+    parts = [(paired.standard_error**2, paired.n - 1)]
+    for repeats in (losses, baseline):
+        n_repeats = len(repeats)
+        if n_repeats > 1:
+            parts.append((repeats.mean(axis=1).var(ddof=1) / n_repeats, n_repeats - 1))
+    interval = _around(paired.mean, parts, confidence)
+    verdict = "better" if interval[1] < 0 else "worse" if interval[0] > 0 else "noise"
+    return Comparison(paired.mean, paired.interval(confidence), interval, verdict)
+
+
+def _around(mean: float, parts: list[tuple[float, int]], confidence: float) -> tuple[float, float]:
+    """The interval of a sum whose parts have these variances, each with its degrees of freedom."""
+    variance = sum(part for part, _ in parts)
+    if not variance > 0:
+        return mean, mean
+    n_free = variance**2 / sum(part**2 / free for part, free in parts)
+    half = math.sqrt(variance) * quantile(confidence, n_free)
+    return mean - half, mean + half
+
+
+def mean_and_sd(values) -> dict[str, float | None]:
+    """Mean and standard deviation over repeats; the latter is None for a single one."""
+    values = np.asarray(values, np.float64)
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1)) if len(values) > 1 else None}
+
+
+def stratified_folds(labels: np.ndarray, n_folds: int, seed: int = 0) -> np.ndarray:
+    """The fold of each row, int [n_rows] in [0, n_folds): each holds its share of both classes, to one row."""
+    rng = np.random.default_rng(seed)
+    folds = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        folds[rows] = np.arange(len(rows)) % n_folds
+    return folds
