@@ -9,6 +9,7 @@ import dataclasses
 import math
 
 import numpy as np
+from sklearn.model_selection import StratifiedKFold
 
 from components.paired import PairedSums, quantile
 
@@ -74,9 +75,8 @@ def mean_and_sd(values) -> dict[str, float | None]:
 
 def stratified_folds(labels: np.ndarray, n_folds: int, seed: int = 0) -> np.ndarray:
     """The fold of each row, int [n_rows] in [0, n_folds): each holds its share of both classes, to one row."""
-    rng = np.random.default_rng(seed)
     folds = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        folds[rows] = np.arange(len(rows)) % n_folds
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, left_out) in enumerate(splitter.split(labels, labels)):
+        folds[left_out] = fold
     return folds

@@ -1,0 +1,197 @@
+"""The study: what it plans, trains, keeps and says."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import higgs
+from sklearn.metrics import log_loss, roc_auc_score
+
+from models.architectures import ARCHITECTURES, Architecture, named
+from models.errors import ModelError
+from models.features import FEATURES
+from models.rules import Rules
+from study.data import Dataset
+from study.outcome import rank, swept
+from study.plan import Variant, plan
+from study.trainings import Trainings
+
+RULES = Rules(epochs=3, batch_size=50)
+
+
+def make_rows(n_rows: int, seed: int):
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(-1, 1, (n_rows, 28)).astype(np.float32)
+    labels = (features[:, :1] + rng.normal(0, 0.5, (n_rows, 1)) > 0).astype(np.float32)
+    return tf.constant(features), tf.constant(labels)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    train = make_rows(120, 0)
+    return Dataset(
+        train=train,
+        val=make_rows(60, 1),
+        eval=make_rows(80, 2),
+        raw=train[0],
+        transform=lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1),
+        origin="simulated",
+        files=[],
+        counts={},
+    )
+
+
+def names(planned) -> list[str]:
+    return [variant.name for variant in planned.variants]
+
+
+def test_all_architectures_are_studied_unless_some_are_named():
+    assert names(plan((), None, "tiny", "combined", RULES)) == list(ARCHITECTURES)
+    some = plan(("large", "dropout,augment=true", "large"), None, "tiny", "combined", RULES)
+    assert names(some) == ["tiny", "large", "dropout,augment=true"]
+    assert some.variants[2].architecture == named("dropout,augment=true")
+
+
+def test_sweep_varies_one_field_of_one_architecture_or_of_the_rules_or_the_rows():
+    planned = plan(("large",), "l2=0,1e-3", "tiny", "combined", RULES)
+    assert [variant.architecture.l2 for variant in planned.variants[1:]] == [0, 1e-3]
+    assert planned.swept == ["large,l2=0", "large,l2=1e-3"]
+    planned = plan((), "batch_size=10,20", "tiny", "combined", RULES)
+    assert [variant.rules.batch_size for variant in planned.variants[1:]] == [10, 20]
+    assert planned.variants[1].architecture == named("combined")
+    assert [variant.n_rows for variant in plan((), "rows=50,100", "tiny", "small", RULES).variants] == [None, 50, 100]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("largo",), None), "Received: 'largo'. Did you mean large"),
+        ((("large", "small"), "l2=0"), "A sweep is of one architecture. Received: large, small"),
+        (((), "l3=0"), r"A sweep is of one hyperparameter. Received: 'l3'. Use one of rows, hidden_units"),
+        (((), "l2"), "A sweep needs values. Received: 'l2'"),
+        (((), "l2=many"), "l2 cannot have this value"),
+        (((), "rows=0"), "at least 1 row. Received: rows = 0"),
+        (((), "rows=all"), "rows cannot have this value. Received: 'all'"),
+        (((), "batch_size=0"), "batch_size is at least 1"),
+    ],
+)
+def test_impossible_plan_is_refused(arguments, message):
+    with pytest.raises(ModelError, match=message):
+        plan(*arguments, "tiny", "combined", RULES)
+
+
+def test_results_are_those_of_the_networks_and_of_scikit_learn(dataset, tmp_path):
+    trainings = Trainings(dataset, 2, 0, str(tmp_path))
+    results = trainings.of(plan(("small", "augmented,hidden_units=8"), None, "tiny", "tiny", RULES).variants)
+    ranked = rank(results, trainings.labels, "tiny")
+    assert [entry["eval"]["mean"] for entry in ranked] == sorted(entry["eval"]["mean"] for entry in ranked)
+    for result in results:
+        [entry] = [entry for entry in ranked if entry["name"] == result.variant.name]
+        labels = np.ravel(dataset.eval[1])
+        bces = [log_loss(labels, repeat.astype(float)) for repeat in result.probabilities]
+        assert entry["eval"]["mean"] == pytest.approx(np.mean(bces), abs=1e-6)
+        assert entry["eval"]["sd"] == pytest.approx(np.std(bces, ddof=1), abs=1e-6)
+        assert entry["auc"]["mean"] == pytest.approx(np.mean([roc_auc_score(labels, r) for r in result.probabilities]))
+        assert [record["seed"] for record in entry["trainings"]] == [0, 1]
+        assert entry["val"]["mean"] == pytest.approx(np.mean([min(r["history"]["val_bce"]) for r in result.records]))
+    assert [entry["verdict"] for entry in ranked if entry["name"] == "tiny"] == ["baseline"]
+
+
+def test_finished_trainings_are_not_repeated_and_a_broken_off_one_is(dataset, tmp_path):
+    variants = plan((), "hidden_units=4,8", "tiny", "tiny", RULES).variants
+    first = Trainings(dataset, 2, 0, str(tmp_path)).of(variants)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(files) == 6
+    broken = min(files)
+    broken.rename(broken.with_suffix(".npz.part"))
+    again = Trainings(dataset, 2, 0, str(tmp_path)).of(variants)
+    kept = {path for path in files if path.stat().st_mtime_ns == files[path]}
+    assert kept == set(files) - {broken}
+    for before, after in zip(first, again, strict=True):
+        assert np.array_equal(before.probabilities, after.probabilities)
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 2}, {"patience": 7}, {"learning_rate": 0.01}, {"batch_size": 40}, {"seed": 9}]
+)
+def test_other_rules_are_other_trainings(dataset, tmp_path, change):
+    for rules in (RULES, Rules(**{"epochs": 3, "batch_size": 50, **change})):
+        Trainings(dataset, 1, 0, str(tmp_path)).of([Variant("tiny", named("tiny"), rules)])
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_folds_score_every_training_row_once_by_a_network_that_was_not_trained_on_it(dataset, tmp_path):
+    trainings = Trainings(dataset, 1, 4, str(tmp_path))
+    [result] = trainings.of([Variant("small", named("small"), RULES)])
+    assert result.probabilities.shape == (1, 120)
+    assert np.array_equal(trainings.labels, np.ravel(dataset.train[1]))
+    assert [record["fold"] for record in result.records] == [0, 1, 2, 3]
+    assert [record["summary"]["n_train"] for record in result.records] == [90, 90, 90, 90]
+    assert np.all((result.probabilities > 0) & (result.probabilities < 1))
+
+
+def test_memorised_labels_do_not_reach_out_of_fold_predictions(tmp_path):
+    # Labels that nothing explains: who had seen a row could tell its label, who has not cannot.
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.standard_normal((200, 28)).astype(np.float32))
+    labels = tf.constant(rng.integers(0, 2, (200, 1)).astype(np.float32))
+    rows = features, labels
+    dataset = Dataset(rows, rows, rows, features, None, "simulated", [], {})
+    memorising = Variant("wide", Architecture((256,)), Rules(epochs=60, batch_size=50, learning_rate=0.01))
+    seen, unseen = (
+        Trainings(dataset, 1, n_folds, str(tmp_path)).of([memorising])[0].probabilities[0] for n_folds in (0, 5)
+    )
+    assert roc_auc_score(np.ravel(labels), seen) > 0.99
+    assert 0.35 < roc_auc_score(np.ravel(labels), unseen) < 0.65
+
+
+def test_sweep_of_rows_trains_on_the_first_rows_and_refuses_more_than_there_are(dataset, tmp_path):
+    trainings = Trainings(dataset, 1, 0, str(tmp_path))
+    planned = plan((), "rows=30,120", "tiny", "tiny", RULES)
+    results = trainings.of(planned.variants)
+    assert [result.records[0]["summary"]["n_train"] for result in results] == [120, 30, 120]
+    curve = swept(rank(results, trainings.labels, "tiny"), planned.sweep, planned.swept)
+    assert curve["field"] == "rows"
+    assert curve["values"] == ["30", "120"]
+    assert curve["val"] == [result.records[0]["summary"]["val"]["bce"] for result in results[1:]]
+    with pytest.raises(ModelError, match=r"has 120 rows\. Received: rows = 121"):
+        trainings.of(plan((), "rows=121", "tiny", "tiny", RULES).variants)
+
+
+STUDY = ("study", "tiny", "medium", "--simulate", "1500", "--epochs", "4", "--repeats", "2")
+
+
+def test_study_from_the_command_line_says_where_a_difference_is_noise_and_goes_on_where_it_was(tmp_path):
+    code, output = higgs(*STUDY, "--output", tmp_path)
+    assert code == 0, output
+    assert "simulated rows" in output
+    study = json.loads((tmp_path / "studies" / "architectures" / "study.json").read_text())
+    assert {entry["name"] for entry in study["architectures"]} == {"tiny", "medium"}
+    assert study["origin"] == "simulated"
+    predictions = np.load(tmp_path / "studies" / "architectures" / "predictions.npz")
+    assert predictions["medium"].shape == (2, len(predictions["labels"]))
+    trainings = list((tmp_path / "studies" / "trainings").iterdir())
+    assert len(trainings) == 4
+    times = [path.stat().st_mtime_ns for path in trainings]
+    code, output = higgs(*STUDY, "small", "--output", tmp_path, "--name", "three")
+    assert code == 0, output
+    assert [path.stat().st_mtime_ns for path in trainings] == times
+    assert len(list((tmp_path / "studies" / "trainings").iterdir())) == 6
+    assert (tmp_path / "studies" / "three" / "study.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("largo", "--simulate", "100"), "Received: 'largo'. Did you mean large?"),
+        (("--sweep", "l2=", "--simulate", "100"), "A sweep needs values"),
+        (("--folds", "1", "--simulate", "100"), "--folds"),
+        ((), "either real rows or simulated ones. Received: neither"),
+    ],
+)
+def test_bad_input_to_a_study_is_one_line(tmp_path, arguments, words):
+    code, output = higgs("study", *arguments, "--output", tmp_path)
+    assert code == 2
+    assert words in output
+    assert "Traceback" not in output
