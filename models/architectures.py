@@ -99,7 +99,7 @@ ARCHITECTURES = {
     "activity_l2": Architecture(_LARGE, l2=1e-3, penalized="activity"),
     "dropout": Architecture(_LARGE, dropout=0.5),
     "batch_norm": Architecture(_LARGE, batch_norm=True),
-    "adamw": Architecture(_LARGE, weight_decay=0.1),
+    "adamw": Architecture(_LARGE, weight_decay=1.0),
     "augmented": Architecture(_LARGE, augment=True),
     "combined": Architecture(_LARGE, l2=1e-4, dropout=0.5),
     "combined_bn": Architecture(_LARGE, l2=1e-4, dropout=0.5, batch_norm=True),
