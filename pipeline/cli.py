@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 import click
 
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
+from report.cli import report
 
 DEFAULT_ROWS = 10_000
 
@@ -144,6 +145,7 @@ def simulate(path, rows, seed):
     click.echo(f"Simulated rows: {os.path.abspath(path)}")
 
 
+cli.add_command(report)
 main = cli
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""Figures of training: learning curves, of any number of networks, and a sweep over one setting."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from report.figures import CYCLE, Figure, draw, ink, legend
+from report.measures import SMOOTHING_EPOCHS, smooth
+
+GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
+TOP = 0.75  # nats; curves that leave the axes above it have long lost what there is to see
+FIRST_EPOCH = 5  # on the logarithmic axis, as in the tutorial: before it, smoothing is all there is
+BCE = "Binary crossentropy (nats)"
+
+
+def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool, best: dict | None = None) -> Figure:
+    """Binary crossentropy by epoch: solid on the training rows, dashed on the validation rows.
+
+    Args:
+      name: of the figure.
+      title: whose curves, for the alternative text.
+      histories: label to a history with `bce` and `val_bce` by epoch.
+      log: whether epochs are on a logarithmic axis.
+      best: label to the epoch (from 1) whose weights were kept, to be marked.
+    """
+    curves = {
+        label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()
+    }
+    top = max(float(np.max(curve)) for pair in curves.values() for curve in pair.values())
+
+    def paint(axes):
+        for color, (label, pair) in zip(_colors(len(curves)), curves.items(), strict=True):
+            epochs = np.arange(1, len(pair["bce"]) + 1)
+            axes.plot(epochs, pair["bce"], color=color, label=label)
+            axes.plot(epochs, pair["val_bce"], color=color, linestyle=(0, (4, 2)))
+            if best:
+                axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6)
+        axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
+        axes.set_ylim(top=min(top, TOP) + 0.01)
+        if axes.get_ylim()[1] > GUESSING:
+            axes.axhline(GUESSING, color=ink("grey"), linewidth=1, linestyle=":")
+        if log:
+            n_epochs = max(len(pair["bce"]) for pair in curves.values())
+            axes.set_xscale("log")
+            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
+            _plain_ticks(axes.xaxis)
+        legend(axes, min(len(curves), 3))
+
+    lows = ", ".join(
+        f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
+        for label in curves
+    )
+    marks = " Dots mark the epochs whose weights were kept." if best else ""
+    clipped = f" Curves above {TOP:g} leave the figure." if top > TOP else ""
+    return draw(
+        name,
+        f"{title}: binary crossentropy by epoch{' on a logarithmic axis' if log else ''}. Lowest on val: {lows}.",
+        f"Solid: train, with dropout in effect. Dashed: val. Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs."
+        f"{marks} Dotted: ln 2, a guess.{clipped}",
+        paint,
+    )
+
+
+def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:
+    """Binary crossentropy on train and val against one setting; 0 stands apart where the axis is logarithmic.
+
+    Args:
+      name: of the figure.
+      field: the setting's name.
+      points: `values` of the setting and, for each, the means `train` and `val` and the standard deviation `val_sd`.
+    """
+    order = np.argsort(points["values"])
+    values, train, val, sd = (np.asarray(points[key], float)[order] for key in ("values", "train", "val", "val_sd"))
+    positive = values[values > 0]
+    log = len(positive) > 1 and positive[-1] / positive[0] >= 10
+    places = np.where(values > 0, values, positive[0] / 10) if log else values
+    best = int(np.argmin(val))
+
+    def paint(axes):
+        for part in (values == 0, values > 0) if log else (values == values,):
+            axes.plot(places[part], train[part], "o-", color=ink("blue"), markersize=5)
+            axes.errorbar(places[part], val[part], sd[part], fmt="s--", color=ink("orange"), markersize=5, capsize=3)
+        axes.plot([], [], "o-", color=ink("blue"), label="train")
+        axes.plot([], [], "s--", color=ink("orange"), label="val")
+        axes.plot(places[best], val[best], "s", color="none", markeredgecolor=ink("ink"), markersize=11)
+        axes.set(xlabel=f"{field} (logarithmic)" if log else field, ylabel=BCE)
+        if log:
+            axes.set_xscale("log")
+            if (values == 0).any():
+                axes.axvline(positive[0] / 10**0.5, color=ink("grey"), linewidth=1, linestyle=":")
+            axes.set_xticks(places, [f"{value:g}" for value in values])
+            axes.minorticks_off()
+        legend(axes)
+
+    return draw(
+        name,
+        f"Sweep over {field}: the lowest val crossentropy, {val[best]:.4f} nats, is at {values[best]:g}.",
+        f"Means over seeds; bars are one standard deviation. Boxed: the lowest on val, {field} = {values[best]:g}.",
+        paint,
+    )
+
+
+def _colors(n: int) -> list[str]:
+    return [ink(CYCLE[index % len(CYCLE)]) for index in range(n)]
+
+
+def _plain_ticks(axis) -> None:
+    """1, 2, 5, 10 instead of powers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
