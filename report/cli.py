@@ -1,6 +1,9 @@
 """The commands that show results."""
 
+import contextlib
 import dataclasses
+import os
+from urllib.parse import urlparse
 
 import click
 
@@ -21,6 +24,22 @@ def report(output, name, study, path, metadata):
         click.echo(f"Report: {_study(study, path) if study else _run(output, name, path, metadata)}")
 
 
+@click.command()
+@click.argument("outputs", nargs=-1, metavar="[FOLDER]...")
+@click.option("--port", type=click.IntRange(0, 65535), help="To listen on. [6006, or the next that is free]")
+@click.option("--host", help="To listen on. [localhost]")
+def tensorboard(outputs, port, host):
+    """Opens TensorBoard on all runs below FOLDER, runs unless told: sizes/tiny, regularizers/l2, ... side by side."""
+    with reported():
+        from report.tensorboard import find_logs, serve
+
+        logs = find_logs(outputs or ["runs"])
+        for name, folder in logs.items():
+            click.echo(f"{name}: {folder}")
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(logs, port, host, lambda url: click.echo(f"TensorBoard: {url} (Ctrl-C ends it)"))
+
+
 def _study(folder: str, path: str | None) -> str:
     from report import study
 
@@ -34,8 +53,12 @@ def _run(output: str, name: str | None, path: str | None, metadata: str | None) 
     summary = read_json(results / "summary.json") | {"results": str(results.absolute())}
 
     from pipeline.config import Config
-    from report import run
+    from pipeline.console import logged
+    from pipeline.places import Places
 
     config = Config.from_json((results / "config.json").read_text())
     config = dataclasses.replace(config, output=output, metadata=metadata or config.metadata)
-    return run.write(config, summary, path)
+    with logged(os.path.join(Places(config).logs, "report.log"), False, urlparse(config.metadata).password or ""):
+        from report import run
+
+        return run.write(config, summary, path)

@@ -1,7 +1,7 @@
 """Figures that are legible in light and dark, on paper and on a phone.
 
-Each is drawn once, by Matplotlib. Inside a page its colours are CSS variables and its text is the page's own, so that it
-follows the reader's colour scheme; beside the page it is kept as a picture on white.
+Each is drawn once, by Matplotlib. Inside a page its colours are CSS variables and its text is the page's own, so that
+it follows the reader's colour scheme; beside the page it is kept as a picture on white.
 """
 
 import dataclasses
@@ -109,3 +109,12 @@ def ink(name: str) -> str:
 def legend(axes, n_columns: int = 2, **settings) -> None:
     """Puts the legend above the axes, where no curve can be behind it."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=n_columns, **settings)
+
+
+def plain_ticks(axis) -> None:
+    """Labels a logarithmic axis with 1, 2, 5, 10 instead of powers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -21,23 +21,31 @@ def lineage_sections(config: Config, summary: dict, executions: list[Execution])
     ]
 
 
+def data_files(paths: list[str], caption: str, fingerprint: str = "") -> Table:
+    """Files with size, time and digest as they are now, and what ExampleGen wrote down of them."""
+    rows = [
+        [
+            file["path"],
+            f"{file['bytes']:,}" if "bytes" in file else "not on this machine",
+            file.get("modified", ""),
+            file.get("sha256", ""),
+        ]
+        for file in map(describe_file, paths)
+    ]
+    if fingerprint:
+        rows.append(["as ML Metadata recorded them", "", "", fingerprint])
+    return Table(["file", "bytes", "modified", "SHA-256"], rows, caption, numeric=False)
+
+
 def _data(summary: dict, example_gen: Execution) -> Table:
     fingerprint = example_gen.parameters.get("input_fingerprint", "")
     unchanged = is_unchanged(summary["files"], fingerprint)
     state = {True: "Unchanged since the run read them.", False: "CHANGED since the run read them.", None: ""}[unchanged]
-    rows = [
-        [file["path"], f"{file['bytes']:,}" if "bytes" in file else "not on this machine", file.get("modified", ""),
-         file.get("sha256", "")]
-        for file in map(describe_file, summary["files"])
-    ]  # fmt: skip
-    if fingerprint:
-        rows.append(["as ML Metadata recorded them", "", "", fingerprint])
-    caption = f"Data files: {summary['origin']} rows. {state}".strip()
-    return Table(["file", "bytes", "modified", "SHA-256"], rows, caption, numeric=False)
+    return data_files(summary["files"], f"Data files: {summary['origin']} rows. {state}".strip(), fingerprint)
 
 
 def _code(by_node: dict[str, Execution]) -> Table:
-    rows = [["this checkout, now", commit() or "not a git checkout", ""]]
+    rows = [["this checkout, now", "", commit() or "not a git checkout"]]
     for node, modules in (
         ("HiggsExampleGen", ["components"]),
         ("Transform", ["models.preprocessing", "models.features"]),
@@ -46,8 +54,8 @@ def _code(by_node: dict[str, Execution]) -> Table:
         digest = _code_digest(by_node[node])
         now = digest_source(*modules)
         state = "unchanged since" if digest == now else f"now {now[:SHORT]}"
-        rows.append([", ".join(modules), digest, f"read by {node}; {state}"])
-    return Table(["code", "commit or SHA-256", ""], rows, "Code that the stages ran.", numeric=False)
+        rows.append([", ".join(modules), f"{node}, {state}", digest])
+    return Table(["code", "stage", "commit or SHA-256"], rows, "Code that the stages ran.", numeric=False)
 
 
 def _code_digest(execution: Execution) -> str:

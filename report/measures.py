@@ -7,7 +7,7 @@ import numpy as np
 
 SMOOTHING_EPOCHS = 10.0
 REFERENCE_EFFICIENCY = 0.5  # of the signal, at which background rejection is quoted
-N_CALIBRATION_BINS = 10
+FEWEST_BINS, MOST_BINS, BIN_ROWS = 3, 10, 100  # of a reliability diagram
 N_SHUFFLES = 5
 
 
@@ -87,10 +87,11 @@ class Calibration:
     error: np.ndarray
 
     @classmethod
-    def of(cls, labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_CALIBRATION_BINS) -> "Calibration":
+    def of(cls, labels: np.ndarray, probabilities: np.ndarray) -> "Calibration":
         """The reliability of probabilities of the signal [n], given labels of 0 or 1 [n]."""
         from sklearn.calibration import calibration_curve
 
+        n_bins = min(MOST_BINS, max(FEWEST_BINS, len(labels) // BIN_ROWS))
         observed, predicted = calibration_curve(labels, probabilities, n_bins=n_bins, strategy="quantile")
         error = np.sqrt(observed * (1 - observed) * len(observed) / len(labels))
         return cls(predicted, observed, error)

@@ -13,7 +13,9 @@ class Table:
 
     Attributes:
       marked: indices of rows to stand out.
-      numeric: whether all but the first column are numbers, to be aligned to the right.
+      numeric: whether all but the first column are numbers, to be aligned to the right; a table of words has its
+        cells one below the other where there is little room.
+      beside: whether it stands beside a figure where there is room.
     """
 
     head: Sequence[str]
@@ -21,6 +23,7 @@ class Table:
     caption: str = ""
     marked: Sequence[int] = ()
     numeric: bool = True
+    beside: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +45,6 @@ class Section:
     def figures(self) -> list[Figure]:
         """The blocks that are figures."""
         return [block for block in self.blocks if isinstance(block, Figure)]
-
-    @property
-    def tables(self) -> list[Table]:
-        """The blocks that are tables."""
-        return [block for block in self.blocks if isinstance(block, Table)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +75,8 @@ class Page:
         """The page as one self-contained document."""
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
-        environment = Environment(
-            loader=PackageLoader("report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+        environment = Environment(loader=PackageLoader("report"), **settings)
         return environment.get_template("page.html.jinja").render(page=self, inks=INKS)
 
     def write(self, path: str) -> str:

@@ -47,4 +47,5 @@ def _git(*arguments: str) -> str:
     # Only a repository of the project's own: an installed package may lie inside somebody else's.
     if not (ROOT / ".git").exists():
         raise OSError("no checkout")
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

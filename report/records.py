@@ -27,9 +27,7 @@ def find_run(output: str, name: str | None = None) -> Path:
     by_name = {folder.name: folder for folder in folders}
     if name.replace(":", "-") not in by_name:
         newest = ", ".join(list(by_name)[-3:])
-        raise ConfigError(
-            f"There is no run of this name. Received: {name!r}. The newest below {output}: {newest}."
-        )
+        raise ConfigError(f"There is no run of this name. Received: {name!r}. The newest below {output}: {newest}.")
     return by_name[name.replace(":", "-")]
 
 

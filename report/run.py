@@ -1,6 +1,5 @@
 """The page of a run: its verdict, its two networks, its data and its lineage."""
 
-import dataclasses
 import os
 import time
 
@@ -66,9 +65,9 @@ def make(config: Config, summary: dict) -> Page:
         sections=[
             _models(summary, curves),
             _training(summary, labels),
-            Section("Separation", [score_charts.roc(curves, labels), score_charts.rejection(curves, labels)], _on_eval(summary)),
+            _separation(summary, curves, labels),
             _probabilities(scored, labels),
-            Section("Which features matter", [score_charts.importances(FEATURES, increases, n_rows)]),
+            _importances(increases, n_rows),
             _slices(summary),
             _statistics(outputs["StatisticsGen"]["statistics"].uri, examples, models["candidate"]),
             *lineage_sections(config, summary, executions),
@@ -102,12 +101,13 @@ def _facts(summary: dict, curves: dict[str, Roc]) -> dict[str, str]:
     }
 
 
-def _on_eval(summary: dict) -> str:
+def _separation(summary: dict, curves: dict[str, Roc], labels: dict[str, str]) -> Section:
     rows = summary["rows"]["eval"]
-    return (
-        f"On the {sum(rows.values()):,} rows of eval ({rows['signal']:,} signal, {rows['background']:,} background), which "
-        "no training step has seen."
+    text = (
+        f"On the {sum(rows.values()):,} rows of eval ({rows['signal']:,} signal, {rows['background']:,} background), "
+        "which no training step has seen."
     )
+    return Section("Separation", [score_charts.roc(curves, labels), score_charts.rejection(curves, labels)], text)
 
 
 def _models(summary: dict, curves: dict[str, Roc]) -> Section:
@@ -158,6 +158,13 @@ def _probabilities(scored, labels: dict[str, str]) -> Section:
     return Section("Probabilities", figures, "Whether a predicted 70 % means 70 %, and how far the classes lie apart.")
 
 
+def _importances(increases: np.ndarray, n_rows: int) -> Section:
+    mean, spread = increases.mean(1), increases.std(1, ddof=1)
+    rows = [[FEATURES[column], number(mean[column], sign=True), number(spread[column])] for column in np.argsort(-mean)]
+    table = Table(["feature", "rise (nats)", "sd"], rows, beside=True)
+    return Section("Which features matter", [score_charts.importances(FEATURES, increases, n_rows), table])
+
+
 def _slices(summary: dict) -> Section:
     candidate, baseline = (summary["models"][name]["slices"] for name in ("candidate", "baseline"))
     rows, entries = [], []
@@ -170,10 +177,17 @@ def _slices(summary: dict) -> Section:
         if known:
             entries.append({"name": name, "difference": difference, "interval": bounds})
         rows.append(
-            [name, f"{ours['example_count']:,.0f}", number(ours[BCE]), number(theirs[BCE]),
-             number(difference, sign=True), *([interval(bounds) if known else ""] if LOWER in ours else []),
-             number(ours["auc"]), number(theirs["auc"])]
-        )  # fmt: skip
+            [
+                name,
+                f"{ours['example_count']:,.0f}",
+                number(ours[BCE]),
+                number(theirs[BCE]),
+                number(difference, sign=True),
+                *([interval(bounds) if known else "n/a"] if LOWER in ours else []),
+                number(ours["auc"]),
+                number(theirs["auc"]),
+            ]
+        )
     head = ["slice", "rows", "candidate", "baseline", "difference", "AUC, candidate", "AUC, baseline"]
     if LOWER in candidate["all"]:
         head.insert(5, "interval")
@@ -198,7 +212,7 @@ def _statistics(statistics: str, examples: str, model) -> Section:
     head = ["feature", *(f"{what} {when}" for when in ("before", "after") for what in ("mean", "sd", "min", "max"))]
     text = (
         f"Before: all {before.num_examples:,} rows of train, as StatisticsGen counted them. After: "
-        f"{'all' if len(after) == before.num_examples else 'the first'} {len(after):,} of them through the transform graph "
-        "that the served model carries. All features are dimensionless."
+        f"{'all' if len(after) == before.num_examples else 'the first'} {len(after):,} of them through the transform "
+        "graph that the served model carries. All features are dimensionless."
     )
     return Section("Features before and after Transform", [Table(head, rows)], text, folded=True)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from models.features import HIGH_LEVEL
-from report.figures import Figure, draw, ink, legend
+from report.figures import Figure, draw, ink, legend, plain_ticks
 from report.measures import REFERENCE_EFFICIENCY, Calibration, Roc
+from report.texts import interval, number
 
 COLORS = {"candidate": "blue", "baseline": "orange"}
 LINES = {"candidate": "-", "baseline": (0, (5, 1.5))}
@@ -42,7 +43,7 @@ def rejection(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:
             axes.plot(REFERENCE_EFFICIENCY, curve.rejection(REFERENCE_EFFICIENCY), "o", color=ink(COLORS[model]))
         axes.axvline(REFERENCE_EFFICIENCY, color=ink("grey"), linewidth=1, linestyle=":")
         axes.set(xlabel="Signal efficiency", ylabel="1 / background efficiency", yscale="log", xlim=(0, 1))
-        axes.yaxis.set_major_formatter("{x:g}")
+        plain_ticks(axes.yaxis)
         legend(axes)
 
     half = ", ".join(f"{labels[model]} {show_rejection(curve)}" for model, curve in curves.items())
@@ -70,8 +71,8 @@ def calibration(bins: dict[str, Calibration], labels: dict[str, str]) -> Figure:
         axes.plot([0, 1], [0, 1], color=ink("grey"), linewidth=1, linestyle=":")
         for model, marker in zip(bins, "os", strict=False):
             values, style = bins[model], {"color": ink(COLORS[model]), "linestyle": LINES[model], "linewidth": 1.2}
-            axes.errorbar(values.predicted, values.observed, values.error, marker=marker, markersize=4.5,
-                          capsize=2, label=labels[model], **style)  # fmt: skip
+            style |= {"marker": marker, "markersize": 4.5, "capsize": 2, "label": labels[model]}
+            axes.errorbar(values.predicted, values.observed, values.error, **style)
         axes.set(xlabel="Predicted probability of signal", ylabel="Share of signal", xlim=(0, 1), ylim=(0, 1))
         legend(axes)
 
@@ -92,9 +93,9 @@ def scores(labels: np.ndarray, probabilities: dict[str, np.ndarray], names: dict
     def paint(panels):
         edges = np.linspace(0, 1, N_BINS + 1)
         for axes, (model, values) in zip(panels, probabilities.items(), strict=True):
-            common = {"bins": edges, "density": True}
-            axes.hist(values[labels == 1], color=ink("purple"), alpha=0.45, label="signal", **common)
-            axes.hist(values[labels == 0], color=ink("ink"), histtype="step", linewidth=1.5, label="background", **common)
+            filled, outlined = {"alpha": 0.45}, {"histtype": "step", "linewidth": 1.5}
+            axes.hist(values[labels == 1], edges, density=True, color=ink("purple"), label="signal", **filled)
+            axes.hist(values[labels == 0], edges, density=True, color=ink("ink"), label="background", **outlined)
             axes.set(ylabel="Density", xlim=(0, 1))
             axes.set_title(names[model], loc="right", pad=4)
         panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -120,8 +121,8 @@ def importances(features: tuple[str, ...], increases: np.ndarray, n_rows: int) -
         ):
             places = [place for place, column in enumerate(order) if (features[column] in HIGH_LEVEL) == group]
             columns = order[places]
-            axes.errorbar(mean[columns], places, xerr=spread[columns], fmt=marker, color=ink(color), markersize=5,
-                          elinewidth=1.6, label=label)  # fmt: skip
+            style = {"fmt": marker, "color": ink(color), "markersize": 5, "elinewidth": 1.6, "label": label}
+            axes.errorbar(mean[columns], places, xerr=spread[columns], **style)
         axes.axvline(0, color=ink("grey"), linewidth=1)
         axes.set_yticks(range(len(order)), [features[column] for column in order])
         axes.set(xlabel="Rise of binary crossentropy (nats)", ylim=(-0.7, len(order) - 0.3))
@@ -159,8 +160,9 @@ def differences(name: str, entries: list[dict], baseline: str) -> Figure:
         axes.set(xlabel=f"Difference to {baseline} (nats); left is better", ylim=(-0.7, len(entries) - 0.3))
         axes.grid(axis="y", visible=False)
 
-    listed = "; ".join(f"{e['name']} {e['difference']:+.4f} [{e['interval'][0]:+.4f}, {e['interval'][1]:+.4f}]"
-                       for e in entries)  # fmt: skip
+    listed = "; ".join(
+        f"{entry['name']} {number(entry['difference'], sign=True)}, {interval(entry['interval'])}" for entry in entries
+    )
     return draw(
         name,
         f"Difference of eval crossentropy to {baseline}, with intervals: {listed}.",

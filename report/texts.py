@@ -2,13 +2,13 @@
 
 import math
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 
 def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
     """A number with that many digits behind the point; JSON has None for a NaN."""
     if value is None or math.isnan(value):
-        return "no number"
+        return "n/a"
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
 
 
@@ -20,7 +20,7 @@ def interval(bounds) -> str:
 def architecture(fields: dict) -> str:
     """Fields of `models.architectures.Architecture` in a few words, regularizers only where there are any."""
     units = list(fields["hidden_units"])
-    size = f"{len(units)} × {units[0]}" if len(units) > 1 and len(set(units)) == 1 else ", ".join(map(str, units))
+    size = f"{len(units)} {TIMES} {units[0]}" if len(units) > 1 and len(set(units)) == 1 else ", ".join(map(str, units))
     used = [name.replace("_", " ") + ("" if value is True else f" {value:g}") for name, value in regularizers(fields)]
     return ", ".join([f"{size} {fields['activation']}", *used])
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from report.figures import CYCLE, Figure, draw, ink, legend
+from report.figures import CYCLE, Figure, draw, ink, legend, plain_ticks
 from report.measures import SMOOTHING_EPOCHS, smooth
 
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
@@ -24,9 +24,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
       log: whether epochs are on a logarithmic axis.
       best: label to the epoch (from 1) whose weights were kept, to be marked.
     """
-    curves = {
-        label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()
-    }
+    curves = {label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
     top = max(float(np.max(curve)) for pair in curves.values() for curve in pair.values())
 
     def paint(axes):
@@ -35,7 +33,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
             axes.plot(epochs, pair["bce"], color=color, label=label)
             axes.plot(epochs, pair["val_bce"], color=color, linestyle=(0, (4, 2)))
             if best:
-                axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6)
+                axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6, clip_on=False)
         axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
         axes.set_ylim(top=min(top, TOP) + 0.01)
         if axes.get_ylim()[1] > GUESSING:
@@ -44,7 +42,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
             n_epochs = max(len(pair["bce"]) for pair in curves.values())
             axes.set_xscale("log")
             axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
-            _plain_ticks(axes.xaxis)
+            plain_ticks(axes.xaxis)
         legend(axes, min(len(curves), 3))
 
     lows = ", ".join(
@@ -103,12 +101,3 @@ def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:
 
 def _colors(n: int) -> list[str]:
     return [ink(CYCLE[index % len(CYCLE)]) for index in range(n)]
-
-
-def _plain_ticks(axis) -> None:
-    """1, 2, 5, 10 instead of powers."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())

@@ -24,6 +24,8 @@ OPTIONS = (
     "--remote-debugging-port=0",
     "--remote-allow-origins=*",
 )
+# Whatever is written to the console counts: a page without scripts has nothing to say there.
+PROBLEMS = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Network.loadingFailed")
 
 
 class Tab:
@@ -76,9 +78,7 @@ class Tab:
 
     def _receive(self) -> dict:
         message = json.loads(self._socket.recv())
-        if message.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown", "Network.loadingFailed"):
-            self.problems.append(json.dumps(message["params"]))
-        elif message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] in ("error", "warning"):
+        if message.get("method") in PROBLEMS:
             self.problems.append(json.dumps(message["params"]))
         return message
 
