@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import click
 
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
-from report.cli import report, tensorboard
+from report.cli import report, report_run, tensorboard
 
 DEFAULT_ROWS = 10_000
 
@@ -92,22 +92,9 @@ def _run(config, data: str | None, n_simulated: int | None, verbose: bool) -> in
 
             local_runner.run(config)
             outcome = summary.summarize(config)
-            outcome["report"] = _report(config, outcome)
+            outcome["report"] = report_run(config, outcome)
     summary.show(outcome)
     return BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED
-
-
-def _report(config, outcome: dict) -> str:
-    """The path of the run's page; a page that cannot be made costs a warning, not the run."""
-    from pipeline.console import LOGGER
-
-    try:
-        from report import run
-
-        return run.write(config, outcome)
-    except Exception as error:
-        LOGGER.warning("The report could not be made: %s", error, exc_info=True)
-        return "not made; higgs report tries again"
 
 
 def _leave_out_cloud_clients(config) -> None:

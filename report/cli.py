@@ -40,6 +40,19 @@ def tensorboard(outputs, port, host):
             serve(logs, port, host, lambda url: click.echo(f"TensorBoard: {url} (Ctrl-C ends it)"))
 
 
+def report_run(config, summary: dict) -> str:
+    """The path of the page of a run that has just ended; a page that cannot be made costs a warning, not the run."""
+    from pipeline.console import LOGGER
+
+    try:
+        from report import run
+
+        return run.write(config, summary)
+    except Exception as error:
+        LOGGER.warning("The report could not be made: %s", error, exc_info=True)
+        return "not made"
+
+
 def _study(folder: str, path: str | None) -> str:
     from report import study
 

@@ -74,7 +74,7 @@ class Figure:
             svg = svg.replace(light, f"var(--{name})")
         # What is unique in a file need not be so among the figures of a page.
         svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", svg)
-        svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+        svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
         return re.sub(r'<svg[^>]* viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
 
 

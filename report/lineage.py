@@ -6,7 +6,7 @@ from pipeline.config import Config
 from pipeline.digest import digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
-from report.provenance import commit, describe_file, is_unchanged
+from report.provenance import commit, data_files, is_unchanged, settings, versions
 
 SHORT = 12  # characters of a digest that are enough to compare by eye
 
@@ -19,22 +19,6 @@ def lineage_sections(config: Config, summary: dict, executions: list[Execution])
         Section("Versions", [versions(summary["versions"])], folded=True),
         Section("Settings", [settings(json.loads(config.to_json()))], folded=True),
     ]
-
-
-def data_files(paths: list[str], caption: str, fingerprint: str = "") -> Table:
-    """Files with size, time and digest as they are now, and what ExampleGen wrote down of them."""
-    rows = [
-        [
-            file["path"],
-            f"{file['bytes']:,}" if "bytes" in file else "not on this machine",
-            file.get("modified", ""),
-            file.get("sha256", ""),
-        ]
-        for file in map(describe_file, paths)
-    ]
-    if fingerprint:
-        rows.append(["as ML Metadata recorded them", "", "", fingerprint])
-    return Table(["file", "bytes", "modified", "SHA-256"], rows, caption, numeric=False)
 
 
 def _data(summary: dict, example_gen: Execution) -> Table:
@@ -76,21 +60,3 @@ def _stages(executions: list[Execution]) -> Table:
     ]
     caption = "Stages and what they made, with the numbers of executions and artifacts in ML Metadata."
     return Table(["stage", "execution", "seconds", "artifacts"], rows, caption, numeric=False)
-
-
-def versions(packages: dict[str, str]) -> Table:
-    """Package name to version."""
-    return Table(["package", "version"], [[name, version] for name, version in packages.items()], numeric=False)
-
-
-def settings(tree: dict) -> Table:
-    """Nested settings, by dotted name."""
-    return Table(["setting", "value"], list(_flat(tree)), numeric=False)
-
-
-def _flat(tree: dict, prefix: str = ""):
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield [prefix + name, value if isinstance(value, str) else json.dumps(value)]

@@ -1,26 +1,37 @@
-"""Which files and which code a result comes from."""
+"""Tables of which files, code and settings a result comes from; free of TFX."""
 
 import hashlib
+import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from report.page import Table
 
 ROOT = Path(__file__).parent.parent
 BLOCK_BYTES = 1 << 20
 
 
-def describe_file(path: str) -> dict:
-    """`path`, and of a local file that is still there also `bytes`, `modified` (UTC) and `sha256`, as it is now."""
+def data_files(paths: list[str], caption: str, fingerprint: str = "") -> Table:
+    """Files with size, time and digest as they are now, and what ExampleGen wrote down of them."""
+    rows = [_describe(path) for path in paths]
+    if fingerprint:
+        rows.append(["as ML Metadata recorded them", "", "", fingerprint])
+    return Table(["file", "bytes", "modified", "SHA-256"], rows, caption, numeric=False)
+
+
+def _describe(path: str) -> list[str]:
     if not os.path.isfile(path):
-        return {"path": path}
+        return [path, "not on this machine", "", ""]
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     stat = os.stat(path)
     modified = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(stat.st_mtime))
-    return {"path": path, "bytes": stat.st_size, "modified": modified, "sha256": digest.hexdigest()}
+    return [path, f"{stat.st_size:,}", modified, digest.hexdigest()]
 
 
 def is_unchanged(paths: list[str], fingerprint: str) -> bool | None:
@@ -35,17 +46,33 @@ def is_unchanged(paths: list[str], fingerprint: str) -> bool | None:
 
 def commit() -> str:
     """The commit of this project's checkout, and whether files differ from it; empty if it is none."""
+    if not (ROOT / ".git").exists():  # an installed package may lie inside somebody else's repository
+        return ""
     try:
-        head = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain")
+        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{head}, with changes that are not committed" if changed else head
 
 
 def _git(*arguments: str) -> str:
-    # Only a repository of the project's own: an installed package may lie inside somebody else's.
-    if not (ROOT / ".git").exists():
-        raise OSError("no checkout")
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def versions(packages: dict[str, str]) -> Table:
+    """Package name to version."""
+    return Table(["package", "version"], [[name, version] for name, version in packages.items()], numeric=False)
+
+
+def settings(tree: dict) -> Table:
+    """Nested settings, by dotted name."""
+    return Table(["setting", "value"], list(_flat(tree)), numeric=False)
+
+
+def _flat(tree: dict, prefix: str = "") -> Iterator[list[str]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield [prefix + name, value if isinstance(value, str) else json.dumps(value)]

@@ -5,8 +5,8 @@ import time
 
 from report import score_charts, training_charts
 from report.figures import CYCLE
-from report.lineage import data_files, settings
 from report.page import Page, Section, Table
+from report.provenance import data_files, settings
 from report.records import read_study
 from report.texts import architecture, group, interval, number
 
@@ -82,19 +82,20 @@ def _mean(statistic: dict) -> str:
 def _ranking(study: dict) -> Section:
     rows = []
     for place, entry in enumerate(study["architectures"], 1):
-        compared = entry["name"] != study["baseline"]
+        difference = f"{number(entry['difference'], sign=True)} ({interval(entry['interval'])})"
         rows.append(
             [
                 f"{place}. {entry['name']}",
-                architecture(entry["architecture"]),
-                *(_mean(entry[key]) for key in ("val", "eval", "auc")),
-                f"{entry['best_epoch']:,.0f}",
-                number(entry["difference"], sign=True) if compared else "",
-                interval(entry["interval"]) if compared else "",
+                _mean(entry["eval"]),
+                difference if entry["name"] != study["baseline"] else "",
                 entry["verdict"],
+                _mean(entry["val"]),
+                _mean(entry["auc"]),
+                f"{entry['best_epoch']:,.0f}",
+                architecture(entry["architecture"]),
             ]
         )
-    head = ["architecture", "network", "val", "eval", "AUC", "best epoch", "difference", "interval", "verdict"]
+    head = ["architecture", "eval", "difference (interval)", "verdict", "val", "AUC", "best epoch", "network"]
     caption = (
         "val, eval: binary crossentropy in nats, mean ± standard deviation over seeds. difference: to "
         f"{study['baseline']} on eval; below 0 is better."
@@ -109,7 +110,7 @@ def _curves(study: dict) -> list[Section]:
     """Learning curves of the tutorial's two groups, the baseline in both; the first seed's."""
     sections = []
     for key, text in (
-        ("sizes", "Networks without regularization: the larger, the sooner validation turns."),
+        ("sizes", "Networks without regularization."),
         ("regularizers", "Networks with regularization, and the baseline to compare with."),
     ):
         entries = [entry for entry in study["architectures"] if group(entry["architecture"]) == key]

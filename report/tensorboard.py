@@ -1,5 +1,8 @@
 """TensorBoard over many runs, named as in "Overfit and underfit": sizes/tiny, regularizers/l2."""
 
+import collections
+import contextlib
+import io
 import os
 import tempfile
 import threading
@@ -35,10 +38,10 @@ def find_logs(outputs: Iterable[str]) -> dict[str, str]:
         raise ConfigError(
             f"TensorBoard needs the logs of a run. Received: none below {', '.join(outputs)}. Start one with higgs run."
         )
-    logs = {}
+    logs, n_seen = {}, collections.Counter()
     for folder, name in trainings.items():
-        n_before = list(trainings.values())[: list(trainings).index(folder)].count(name)
-        logs[f"{name}-{n_before + 1}" if n_before else name] = folder
+        n_seen[name] += 1
+        logs[name if n_seen[name] == 1 else f"{name}-{n_seen[name]}"] = folder
     return dict(sorted(logs.items()))
 
 
@@ -54,7 +57,8 @@ def serve(logs: dict[str, str], port: int | None, host: str | None, tell) -> Non
     Raises:
       ConfigError: the port cannot be had.
     """
-    from tensorboard import program
+    with contextlib.redirect_stderr(io.StringIO()):  # what TensorBoard says of its own dependencies
+        from tensorboard import program
 
     with tempfile.TemporaryDirectory(prefix="higgs-tensorboard-") as links:
         for name, folder in logs.items():
@@ -66,8 +70,10 @@ def serve(logs: dict[str, str], port: int | None, host: str | None, tell) -> Non
         options = [f"--{name}={value}" for name, value in places.items() if value is not None]
         board.configure(argv=["tensorboard", f"--logdir={links}", *options])
         try:
-            tell(board.launch())
+            with contextlib.redirect_stderr(io.StringIO()):
+                address = board.launch()
         except program.TensorBoardServerException as error:
             message = f"TensorBoard needs an address to listen on. Received: {error.msg}. Name another --port."
             raise ConfigError(message) from None
+        tell(address)
         threading.Event().wait()

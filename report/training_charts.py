@@ -9,8 +9,10 @@ from report.figures import CYCLE, Figure, draw, ink, legend, plain_ticks
 from report.measures import SMOOTHING_EPOCHS, smooth
 
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
-TOP = 0.75  # nats; curves that leave the axes above it have long lost what there is to see
+TOP = 0.75  # nats; above it is nothing to see
+BELOW = 0.05  # nats, shown below the best validation; networks that learn their rows by heart go on far below
 FIRST_EPOCH = 5  # on the logarithmic axis, as in the tutorial: before it, smoothing is all there is
+LEGEND_CHARACTERS = 36  # that fit side by side
 BCE = "Binary crossentropy (nats)"
 
 
@@ -25,7 +27,10 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
       best: label to the epoch (from 1) whose weights were kept, to be marked.
     """
     curves = {label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
-    top = max(float(np.max(curve)) for pair in curves.values() for curve in pair.values())
+    low, top = (
+        extreme([extreme(curve) for pair in curves.values() for curve in pair.values()]) for extreme in (min, max)
+    )
+    bottom = min(min(pair["val_bce"]) for pair in curves.values()) - BELOW
 
     def paint(axes):
         for color, (label, pair) in zip(_colors(len(curves)), curves.items(), strict=True):
@@ -35,7 +40,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
             if best:
                 axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6, clip_on=False)
         axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
-        axes.set_ylim(top=min(top, TOP) + 0.01)
+        axes.set_ylim(max(low, bottom) - 0.01, min(top, TOP) + 0.01)
         if axes.get_ylim()[1] > GUESSING:
             axes.axhline(GUESSING, color=ink("grey"), linewidth=1, linestyle=":")
         if log:
@@ -43,14 +48,14 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
             axes.set_xscale("log")
             axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
             plain_ticks(axes.xaxis)
-        legend(axes, min(len(curves), 3))
+        legend(axes, min(len(curves), LEGEND_CHARACTERS // max(map(len, curves))))
 
     lows = ", ".join(
         f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
         for label in curves
     )
     marks = " Dots mark the epochs whose weights were kept." if best else ""
-    clipped = f" Curves above {TOP:g} leave the figure." if top > TOP else ""
+    clipped = " Curves go on outside the figure." if top > TOP or low < bottom else ""
     return draw(
         name,
         f"{title}: binary crossentropy by epoch{' on a logarithmic axis' if log else ''}. Lowest on val: {lows}.",
