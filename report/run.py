@@ -12,7 +12,7 @@ from report.figures import Figure
 from report.lineage import lineage_sections
 from report.measures import Calibration, Roc, importance
 from report.page import Page, Section, Table
-from report.texts import architecture, interval, number
+from report.texts import architecture, interval, is_known, number
 
 MODELS = ("baseline", "candidate")
 IMPORTANCE_ROWS = 20_000
@@ -83,7 +83,7 @@ def _verdict(verdict: dict, origin: str) -> dict:
         if verdict["reason"].startswith(("better", "worse"))
         else f"On {origin} rows: {verdict['reason']}"
     )
-    if verdict.get("interval"):
+    if "interval" in verdict and is_known(*verdict["interval"]):
         reason += (
             f" Difference to the baseline: {number(verdict['difference'], sign=True)} nats, with "
             f"{verdict['confidence']:.0%} confidence {interval(verdict['interval'])}."
@@ -171,11 +171,10 @@ def _slices(summary: dict) -> Section:
     for key, ours in candidate.items():
         theirs = baseline[key]
         name = key.replace(":", " = ").replace(",", ", ")
-        difference = ours[BCE] - theirs[BCE] if None not in (ours[BCE], theirs[BCE]) else None
+        difference = ours[BCE] - theirs[BCE] if is_known(ours[BCE], theirs[BCE]) else None
         bounds = (ours.get(LOWER), ours.get(UPPER))
-        known = None not in (difference, *bounds) and not np.isnan([difference, *bounds]).any()
-        if known:
-            entries.append({"name": name, "difference": difference, "interval": bounds})
+        if known := is_known(difference, *bounds):
+            entries.append({"name": name, "difference": difference, "intervals": [bounds]})
         rows.append(
             [
                 name,
@@ -192,7 +191,8 @@ def _slices(summary: dict) -> Section:
     if LOWER in candidate["all"]:
         head.insert(5, "interval")
     caption = "Binary crossentropy on eval in nats; a difference below 0 favours the candidate."
-    figures = [score_charts.differences("slices", entries, "the baseline")] if entries else []
+    text = "Intervals are paired over events."
+    figures = [score_charts.differences("slices", entries, "the baseline", text)] if entries else []
     return Section("Slices", [*figures, Table(head, rows, caption, marked=[list(candidate).index("all")])])
 
 

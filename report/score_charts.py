@@ -140,34 +140,38 @@ def importances(features: tuple[str, ...], increases: np.ndarray, n_rows: int) -
     )
 
 
-def differences(name: str, entries: list[dict], baseline: str) -> Figure:
-    """A forest plot: each entry's difference to the baseline with its interval, grey where that holds 0.
+def differences(name: str, entries: list[dict], baseline: str, text: str) -> Figure:
+    """A forest plot: each entry's difference to the baseline with its intervals, grey where the widest holds 0.
 
     Args:
       name: of the figure.
-      entries: `name`, `difference` (nats, below 0 is better), `interval` (low, high), best first.
+      entries: `name`, `difference` (nats, below 0 is better) and `intervals`, each (low, high), the widest last; the
+        best entry first.
       baseline: the name of what is compared with.
+      text: what the intervals are.
     """
 
     def paint(axes):
         for place, entry in enumerate(reversed(entries)):
-            low, high = entry["interval"]
+            low, high = entry["intervals"][-1]
             color = "grey" if low <= 0 <= high else "blue" if high < 0 else "orange"
-            axes.plot([low, high], [place, place], color=ink(color), linewidth=2.4, solid_capstyle="butt")
-            axes.plot(entry["difference"], place, "D" if color == "grey" else "o", color=ink(color), markersize=7)
+            for bounds, width in zip(entry["intervals"], (3.2, 1.2)[-len(entry["intervals"]) :], strict=True):
+                axes.plot(bounds, [place, place], color=ink(color), linewidth=width, solid_capstyle="butt")
+            axes.plot(entry["difference"], place, "D" if color == "grey" else "o", color=ink(color), markersize=6.5)
         axes.axvline(0, color=ink("ink"), linewidth=1)
-        axes.set_yticks(range(len(entries)), [entry["name"] for entry in reversed(entries)])
+        axes.set_yticks(range(len(entries)), [entry["name"].replace(",", "\n") for entry in reversed(entries)])
         axes.set(xlabel=f"Difference to {baseline} (nats); left is better", ylim=(-0.7, len(entries) - 0.3))
         axes.grid(axis="y", visible=False)
 
     listed = "; ".join(
-        f"{entry['name']} {number(entry['difference'], sign=True)}, {interval(entry['interval'])}" for entry in entries
+        f"{entry['name']} {number(entry['difference'], sign=True)}, {interval(entry['intervals'][-1])}"
+        for entry in entries
     )
     return draw(
         name,
-        f"Difference of eval crossentropy to {baseline}, with intervals: {listed}.",
-        f"Binary crossentropy on eval, less that of {baseline}. Blue: better. Grey diamonds: within the noise. "
-        "Orange: worse.",
+        f"Difference of crossentropy to {baseline}, with intervals: {listed}.",
+        f"Binary crossentropy less that of {baseline}. {text} Blue: better. Grey diamonds: within the noise. Orange: "
+        "worse.",
         paint,
         height=1.3 + 0.36 * len(entries),
     )

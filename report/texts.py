@@ -5,9 +5,14 @@ import math
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 
+def is_known(*values: float | None) -> bool:
+    """Whether values are numbers; JSON has None for a NaN."""
+    return not any(value is None or math.isnan(value) for value in values)
+
+
 def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
-    """A number with that many digits behind the point; JSON has None for a NaN."""
-    if value is None or math.isnan(value):
+    """A number with that many digits behind the point."""
+    if not is_known(value):
         return "n/a"
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
 
@@ -21,15 +26,24 @@ def architecture(fields: dict) -> str:
     """Fields of `models.architectures.Architecture` in a few words, regularizers only where there are any."""
     units = list(fields["hidden_units"])
     size = f"{len(units)} {TIMES} {units[0]}" if len(units) > 1 and len(set(units)) == 1 else ", ".join(map(str, units))
-    used = [name.replace("_", " ") + ("" if value is True else f" {value:g}") for name, value in regularizers(fields)]
+    used = [name.replace("_", " ") + _strength(value) for name, value in _regularizers(fields)]
+    if fields.get("penalized") == "activity" and (fields["l1"] or fields["l2"]):
+        used.append("on activities")
     return ", ".join([f"{size} {fields['activation']}", *used])
 
 
-def regularizers(fields: dict) -> list[tuple[str, float | bool]]:
-    """The regularizers that fields of an `Architecture` ask for; none makes it one of the tutorial's sizes."""
-    return [(name, value) for name, value in fields.items() if name not in ("hidden_units", "activation") and value]
+def _strength(value: bool | float | list[float]) -> str:
+    if value is True:
+        return ""
+    return " " + (":".join(f"{part:g}" for part in value) if isinstance(value, list) else f"{value:g}")
 
 
 def group(fields: dict) -> str:
     """The tutorial's group of an architecture: `sizes`, or `regularizers` if it has any regularization."""
-    return "regularizers" if regularizers(fields) else "sizes"
+    return "regularizers" if _regularizers(fields) else "sizes"
+
+
+def _regularizers(fields: dict) -> list[tuple[str, bool | float | list[float]]]:
+    """Name and strength of each regularizer, one strength for all layers or a list."""
+    others = {name: value for name, value in fields.items() if name not in ("hidden_units", "activation", "penalized")}
+    return [(name, value) for name, value in others.items() if (any(value) if isinstance(value, list) else value)]

@@ -73,6 +73,14 @@ def test_sweep_sets_0_apart_and_boxes_the_best():
         assert label in figure.svg
 
 
+def test_sweep_over_texts_keeps_their_order():
+    points = {"values": ["16", "64x3", "512x4"], "train": [0.6, 0.5, 0.4], "val": [0.6, 0.55, 0.58]}
+    figure = sweep("sweep", "hidden_units", points | {"val_sd": [None] * 3})
+    places = [figure.svg.index(f">{value}<") for value in points["values"]]
+    assert places == sorted(places)
+    assert "one standard deviation" not in figure.caption
+
+
 def test_sweep_over_a_fraction_is_linear():
     points = {"values": [0, 0.3, 0.5], "train": [0.4, 0.5, 0.6], "val": [0.6, 0.55, 0.58], "val_sd": [0.01] * 3}
     assert "logarithmic" not in sweep("sweep", "dropout", points).svg

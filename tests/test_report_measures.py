@@ -82,6 +82,8 @@ def test_network_without_regularization_is_a_size_and_every_other_a_regularizer(
 
 def test_texts_say_only_what_is_there():
     assert architecture(PLAIN) == "3 \N{MULTIPLICATION SIGN} 64 elu"
+    by_layer = PLAIN | {"l2": [1e-4, 0.0, 1e-4], "penalized": "activity", "augment": True}
+    assert architecture(by_layer) == "3 \N{MULTIPLICATION SIGN} 64 elu, l2 0.0001:0:0.0001, augment, on activities"
     changed = PLAIN | {"hidden_units": [16], "l2": 1e-4, "batch_norm": True}
     assert architecture(changed) == "16 elu, l2 0.0001, batch norm"
     assert number(-0.02, sign=True) == "\N{MINUS SIGN}0.0200"
