@@ -7,6 +7,7 @@ import click
 
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
+from report.cli import report, report_run, tensorboard
 from study.cli import study
 
 
@@ -18,7 +19,8 @@ def cli():
     """
 
 
-cli.add_command(study)
+for command in (study, report, tensorboard):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -32,6 +34,7 @@ def run(**options):
 
             local_runner.run(config)
             outcome = summary.summarize(config)
+            outcome["report"] = report_run(config, outcome)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)
 

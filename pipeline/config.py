@@ -133,6 +133,14 @@ class Config:
             fields["metadata"] = f"mysql://{user}@{rest}"
         return json.dumps(fields, indent=2)
 
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """The configuration of `to_json`, likewise without a password."""
+        sections = {field.name: field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)}
+        fields = json.loads(text)
+        fields |= {name: section(**fields[name]) for name, section in sections.items()}
+        return cls(**{**fields, "beam_args": tuple(fields["beam_args"])})
+
 
 def override(config: Config, settings: Iterable[str]) -> Config:
     """Applies `section.key=value` texts in order.

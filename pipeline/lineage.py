@@ -1,6 +1,7 @@
 """What ML Metadata knows of a run: its executions, their times, their artifacts."""
 
 import dataclasses
+import json
 from urllib.parse import urlparse
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -16,16 +17,20 @@ class Execution:
     """One stage of a run.
 
     Attributes:
+      id: its number in ML Metadata.
       node: the stage's name.
       seconds: from its registration to its end; 0 for a cached one.
       cached: whether its outputs were taken from an earlier run.
       outputs: output key to the artifact.
+      parameters: what the stage was told, name to text.
     """
 
+    id: int
     node: str
     seconds: float
     cached: bool
     outputs: dict[str, mlmd.Artifact]
+    parameters: dict[str, str]
 
 
 def connection(config: Config) -> mlmd.ConnectionConfig:
@@ -48,12 +53,35 @@ def connection(config: Config) -> mlmd.ConnectionConfig:
 
 
 def newest_run(config: Config) -> tuple[str, list[Execution]]:
-    """The name and the executions of the pipeline's newest run, in the order in which they began."""
+    """The name and the executions of the pipeline's newest run, in the order in which they began.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    return _read_run(config, lambda runs: max(runs, key=lambda run: run.id))
+
+
+def read_run(config: Config, name: str) -> list[Execution]:
+    """The executions of the pipeline's run of that name, in the order in which they began.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    return _read_run(config, lambda runs: next(run for run in runs if run.name == name))[1]
+
+
+def _read_run(config: Config, choose) -> tuple[str, list[Execution]]:
     with metadata.Metadata(connection(config)) as handle:
         store = handle.store
-        [pipeline] = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
-        runs = store.get_children_contexts_by_context(pipeline.id)
-        run = max((context for context in runs if context.type == "pipeline_run"), key=lambda context: context.id)
+        pipelines = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
+        contexts = [run for pipeline in pipelines for run in store.get_children_contexts_by_context(pipeline.id)]
+        try:
+            run = choose([context for context in contexts if context.type == "pipeline_run"])
+        except (ValueError, StopIteration):
+            place = json.loads(config.to_json())["metadata"] or Places(config).metadata
+            raise ConfigError(
+                f"ML Metadata must know the run. Received: {place}, which does not. Name the right one with --metadata."
+            ) from None
         executions = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id)
         return run.name, [_describe(store, execution) for execution in executions]
 
@@ -66,10 +94,12 @@ def _describe(store, execution: mlmd.Execution) -> Execution:
     cached = execution.last_known_state == mlmd.Execution.CACHED
     elapsed_ms = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     return Execution(
+        id=execution.id,
         node=node.split(".", 1)[1],
         seconds=0.0 if cached else elapsed_ms / 1000,
         cached=cached,
         outputs={_key(event): by_id[event.artifact_id] for event in outputs},
+        parameters={name: value.string_value for name, value in execution.custom_properties.items()},
     )
 
 

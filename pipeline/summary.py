@@ -187,6 +187,7 @@ def show(summary: dict) -> None:
         ("results", summary["results"]),
         ("logs", summary["logs"]),
     ]
+    places += [("report", summary["report"])] if "report" in summary else []
     places += [("evaluation", summary["evaluation"]), ("metadata", summary["metadata"])]
     places += [(f"TensorBoard, {name}", path) for name, path in summary["tensorboard"].items()]
     for name, path in places:

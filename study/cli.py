@@ -4,6 +4,7 @@ import click
 
 from pipeline.exits import reported
 from pipeline.session import session, session_options
+from report.cli import report_study
 
 
 @click.command()
@@ -26,5 +27,7 @@ def study(architectures, repeats, folds, sweep, name, **options):
             from study.outcome import show
             from study.run import run
 
-            made = run(config, architectures, sweep, repeats, folds or 0, name)
-        show(*made)
+            made, folder = run(config, architectures, sweep, repeats, folds or 0, name)
+            page = report_study(folder)
+        show(made, folder)
+    click.echo(f"report: {page}")

@@ -13,7 +13,8 @@ ALLOWED = {
     "components": {"components"},
     "datasets": {"datasets"},
     "pipeline": {"pipeline", "models", "components", "datasets"},
-    "study": {"study", "pipeline", "models", "components"},
+    "report": {"report", "pipeline", "models", "components"},
+    "study": {"study", "report", "pipeline", "models", "components"},
     "kubeflow": {"kubeflow", "pipeline", "models", "components", "datasets"},
 }
 

@@ -1,0 +1,78 @@
+"""Rows of a split as SavedModels see them."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from models.features import FEATURES, LABEL
+
+BATCH_ROWS = 8192
+SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64)} | {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A split, scored.
+
+    Attributes:
+      labels: int64 [n].
+      probabilities: model to its probabilities of the signal, float64 [n].
+      features: raw float32 [m, 28] of the first m rows, as many as were asked for.
+    """
+
+    labels: np.ndarray
+    probabilities: dict[str, np.ndarray]
+    features: np.ndarray
+
+
+def batches(folder: str) -> tf.data.Dataset:
+    """The serialized examples of a split's folder, string [at most BATCH_ROWS] each, in order."""
+    files = sorted(tf.io.gfile.glob(os.path.join(folder, "*")))
+    return tf.data.TFRecordDataset(files, buffer_size=8 << 20).batch(BATCH_ROWS).prefetch(2)
+
+
+def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
+    """Scores every row of a split with each SavedModel's `serving_default`.
+
+    Args:
+      folder: of the split's examples.
+      models: name to a loaded SavedModel.
+      n_features: rows whose features are kept.
+    """
+    labels, features, n_kept = [], [], 0
+    probabilities = {name: [] for name in models}
+    for examples in batches(folder):
+        columns = tf.io.parse_example(examples, SPEC)
+        labels.append(columns[LABEL].numpy())
+        for name, model in models.items():
+            probabilities[name].append(model.signatures["serving_default"](examples=examples)["probability"].numpy())
+        if n_kept < n_features:
+            features.append(np.stack([columns[name].numpy() for name in FEATURES], axis=1)[: n_features - n_kept])
+            n_kept += len(features[-1])
+    joined = {name: np.concatenate(values).astype(np.float64) for name, values in probabilities.items()}
+    return Scored(np.concatenate(labels), joined, np.concatenate(features))
+
+
+def scorer(model) -> Callable[[np.ndarray], np.ndarray]:
+    """A SavedModel's `serving_features` as a function from raw features [n, 28] to probabilities, float64 [n]."""
+    serve = model.signatures["serving_features"]
+
+    def score_rows(features: np.ndarray) -> np.ndarray:
+        columns = {name: tf.constant(features[:, index]) for index, name in enumerate(FEATURES)}
+        return serve(**columns)["probability"].numpy().astype(np.float64)
+
+    return score_rows
+
+
+def transformed(folder: str, model, n_rows: int) -> np.ndarray:
+    """The first rows of a split as a SavedModel's `transform_features` gives them, float32 [at most n_rows, 28]."""
+    values, n_read = [], 0
+    for examples in batches(folder):
+        values.append(model.signatures["transform_features"](examples=examples[: n_rows - n_read])["features"].numpy())
+        n_read += len(values[-1])
+        if n_read == n_rows:
+            break
+    return np.concatenate(values)

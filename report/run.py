@@ -1,0 +1,218 @@
+"""The page of a run: its verdict, its two networks, its data and its lineage."""
+
+import os
+import time
+
+import numpy as np
+
+from models.features import FEATURES
+from pipeline.config import Config
+from report import score_charts, training_charts
+from report.figures import Figure
+from report.lineage import lineage_sections
+from report.measures import Calibration, Roc, importance
+from report.page import Page, Section, Table
+from report.texts import architecture, interval, is_known, number
+
+MODELS = ("baseline", "candidate")
+IMPORTANCE_ROWS = 20_000
+STATISTICS_ROWS = 100_000
+BCE, LOWER, UPPER = "binary_crossentropy", "binary_crossentropy_lower_diff", "binary_crossentropy_upper_diff"
+
+
+def write(config: Config, summary: dict, path: str | None = None) -> str:
+    """Writes a run's page.
+
+    Args:
+      config: of the run.
+      summary: of the run, see `pipeline.summary`.
+      path: of the page; beside the summary if None.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      ConfigError: ML Metadata does not know the run.
+    """
+    return make(config, summary).write(path or os.path.join(summary["results"], "report.html"))
+
+
+def make(config: Config, summary: dict) -> Page:
+    """The page of a run."""
+    import tensorflow as tf
+    from tfx.utils import path_utils
+
+    from pipeline.lineage import read_run
+    from report.events import score, scorer
+
+    executions = read_run(config, summary["run"])
+    outputs = {execution.node: execution.outputs for execution in executions}
+    examples = outputs["HiggsExampleGen"]["examples"].uri
+    models = {
+        name: tf.saved_model.load(path_utils.serving_model_path(outputs[f"Trainer.{name}"]["model"].uri))
+        for name in MODELS
+    }
+    scored = score(os.path.join(examples, "Split-eval"), models, IMPORTANCE_ROWS)
+    curves = {name: Roc.of(scored.labels, values) for name, values in scored.probabilities.items()}
+    labels = {name: f"{name}: {summary['models'][name]['name']}" for name in MODELS}
+    n_rows = len(scored.features)
+    increases = importance(scorer(models["candidate"]), scored.features, scored.labels[:n_rows])
+    return Page(
+        title=f"HIGGS run {summary['run'].split('.')[0].replace('T', ' ')}",
+        origin=summary["origin"],
+        **_verdict(summary["verdict"], summary["origin"]),
+        facts=_facts(summary, curves),
+        sections=[
+            _models(summary, curves),
+            _training(summary, labels),
+            _separation(summary, curves, labels),
+            _probabilities(scored, labels),
+            _importances(increases, n_rows),
+            _slices(summary),
+            _statistics(outputs["StatisticsGen"]["statistics"].uri, examples, models["candidate"]),
+            *lineage_sections(config, summary, executions),
+        ],
+        made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
+    )
+
+
+def _verdict(verdict: dict, origin: str) -> dict:
+    blessed = verdict["blessed"]
+    reason = (
+        f"On {origin} rows the candidate is {verdict['reason']}"
+        if verdict["reason"].startswith(("better", "worse"))
+        else f"On {origin} rows: {verdict['reason']}"
+    )
+    if "interval" in verdict and is_known(*verdict["interval"]):
+        reason += (
+            f" Difference to the baseline: {number(verdict['difference'], sign=True)} nats, with "
+            f"{verdict['confidence']:.0%} confidence {interval(verdict['interval'])}."
+        )
+    return {"verdict": "Blessed" if blessed else "Not blessed", "mood": "good" if blessed else "bad", "reason": reason}
+
+
+def _facts(summary: dict, curves: dict[str, Roc]) -> dict[str, str]:
+    verdict = summary["verdict"]
+    return {
+        "Candidate, crossentropy on eval (nats)": number(verdict["candidate"]),
+        "Baseline, crossentropy on eval (nats)": number(verdict["baseline"]),
+        "Candidate, area under ROC": number(curves["candidate"].auc),
+        "Candidate, background rejection at 50 % signal": score_charts.show_rejection(curves["candidate"]),
+    }
+
+
+def _separation(summary: dict, curves: dict[str, Roc], labels: dict[str, str]) -> Section:
+    rows = summary["rows"]["eval"]
+    text = (
+        f"On the {sum(rows.values()):,} rows of eval ({rows['signal']:,} signal, {rows['background']:,} background), "
+        "which no training step has seen."
+    )
+    return Section("Separation", [score_charts.roc(curves, labels), score_charts.rejection(curves, labels)], text)
+
+
+def _models(summary: dict, curves: dict[str, Roc]) -> Section:
+    rows = []
+    for name in reversed(MODELS):
+        model = summary["models"][name]
+        rows.append(
+            [
+                f"{name}: {model['name']}",
+                architecture(model["architecture"]),
+                f"{model['n_parameters']:,}",
+                f"{model['epochs']:,}",
+                f"{model['best_epoch']:,}",
+                *(number(value) for value in (model["train"]["bce"], model["val"]["bce"], model["eval"][BCE])),
+                number(curves[name].auc),
+                score_charts.show_rejection(curves[name]),
+            ]
+        )
+    head = ["model", "network", "parameters", "epochs", "best epoch", "train", "val", "eval", "AUC", "rejection"]
+    caption = "train, val, eval: binary crossentropy in nats, lower is better. AUC and rejection: on eval."
+    return Section("The two networks", [Table(head, rows, caption)])
+
+
+def _training(summary: dict, labels: dict[str, str]) -> Section:
+    from pathlib import Path
+
+    from report.records import read_json
+
+    histories = {
+        labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS
+    }
+    best = {labels[name]: summary["models"][name]["best_epoch"] for name in MODELS}
+    return Section(
+        "Training",
+        [
+            training_charts.learning_curves("learning-curves", "Learning curves", histories, False, best),
+            training_charts.learning_curves("learning-curves-log", "Learning curves", histories, True, best),
+        ],
+    )
+
+
+def _probabilities(scored, labels: dict[str, str]) -> Section:
+    bins = {name: Calibration.of(scored.labels, values) for name, values in scored.probabilities.items()}
+    figures: list[Figure] = [
+        score_charts.calibration(bins, labels),
+        score_charts.scores(scored.labels, scored.probabilities, labels),
+    ]
+    return Section("Probabilities", figures, "Whether a predicted 70 % means 70 %, and how far the classes lie apart.")
+
+
+def _importances(increases: np.ndarray, n_rows: int) -> Section:
+    mean, spread = increases.mean(1), increases.std(1, ddof=1)
+    rows = [[FEATURES[column], number(mean[column], sign=True), number(spread[column])] for column in np.argsort(-mean)]
+    table = Table(["feature", "rise (nats)", "sd"], rows, beside=True)
+    return Section("Which features matter", [score_charts.importances(FEATURES, increases, n_rows), table])
+
+
+def _slices(summary: dict) -> Section:
+    candidate, baseline = (summary["models"][name]["slices"] for name in ("candidate", "baseline"))
+    rows, entries = [], []
+    for key, ours in candidate.items():
+        theirs = baseline[key]
+        name = key.replace(":", " = ").replace(",", ", ")
+        difference = ours[BCE] - theirs[BCE] if is_known(ours[BCE], theirs[BCE]) else None
+        bounds = (ours.get(LOWER), ours.get(UPPER))
+        if known := is_known(difference, *bounds):
+            entries.append({"name": name, "difference": difference, "intervals": [bounds]})
+        rows.append(
+            [
+                name,
+                f"{ours['example_count']:,.0f}",
+                number(ours[BCE]),
+                number(theirs[BCE]),
+                number(difference, sign=True),
+                *([interval(bounds) if known else "n/a"] if LOWER in ours else []),
+                number(ours["auc"]),
+                number(theirs["auc"]),
+            ]
+        )
+    head = ["slice", "rows", "candidate", "baseline", "difference", "AUC, candidate", "AUC, baseline"]
+    if LOWER in candidate["all"]:
+        head.insert(5, "interval")
+    caption = "Binary crossentropy on eval in nats; a difference below 0 favours the candidate."
+    text = "Intervals are paired over events."
+    figures = [score_charts.differences("slices", entries, "the baseline", text)] if entries else []
+    return Section("Slices", [*figures, Table(head, rows, caption, marked=[list(candidate).index("all")])])
+
+
+def _statistics(statistics: str, examples: str, model) -> Section:
+    import tensorflow_data_validation as tfdv
+
+    from report.events import transformed
+
+    after = transformed(os.path.join(examples, "Split-train"), model, STATISTICS_ROWS)
+    [before] = tfdv.load_stats_binary(os.path.join(statistics, "Split-train", "FeatureStats.pb")).datasets
+    by_name = {feature.path.step[0]: feature.num_stats for feature in before.features}
+    rows = []
+    for index, name in enumerate(FEATURES):
+        raw, values = by_name[name], after[:, index].astype(np.float64)
+        figures = (raw.mean, raw.std_dev, raw.min, raw.max, values.mean(), values.std(), values.min(), values.max())
+        rows.append([name, *(number(value, 3) for value in figures)])
+    head = ["feature", *(f"{what} {when}" for when in ("before", "after") for what in ("mean", "sd", "min", "max"))]
+    text = (
+        f"Before: all {before.num_examples:,} rows of train, as StatisticsGen counted them. After: "
+        f"{'all' if len(after) == before.num_examples else 'the first'} {len(after):,} of them through the transform "
+        "graph that the served model carries. All features are dimensionless."
+    )
+    return Section("Features before and after Transform", [Table(head, rows)], text, folded=True)

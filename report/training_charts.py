@@ -1,0 +1,145 @@
+"""Figures of training: learning curves, of any number of networks, and a sweep over one setting."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from report.figures import CYCLE, Figure, draw, ink, legend, plain_ticks
+from report.measures import SMOOTHING_EPOCHS, smooth
+
+GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
+TOP = 0.75  # nats; above it is nothing to see
+BELOW = 0.05  # nats, shown below the best validation; networks that learn their rows by heart go on far below
+FIRST_EPOCH = 5  # on the logarithmic axis, as in the tutorial: before it, smoothing is all there is
+MARGIN = 0.01  # nats, around the curves
+LEGEND_CHARACTERS = 36  # that fit side by side
+BCE = "Binary crossentropy (nats)"
+
+
+def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool, best: dict | None = None) -> Figure:
+    """Binary crossentropy by epoch: solid on the training rows, dashed on the validation rows.
+
+    Args:
+      name: of the figure.
+      title: whose curves, for the alternative text.
+      histories: label to a history with `bce` and `val_bce` by epoch.
+      log: whether epochs are on a logarithmic axis.
+      best: label to the epoch (from 1) whose weights were kept, to be marked.
+    """
+    curves = {label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
+    low, top = (
+        extreme([extreme(curve) for pair in curves.values() for curve in pair.values()]) for extreme in (min, max)
+    )
+    bottom = min(min(pair["val_bce"]) for pair in curves.values()) - BELOW
+
+    def paint(axes):
+        for color, (label, pair) in zip(_colors(len(curves)), curves.items(), strict=True):
+            epochs = np.arange(1, len(pair["bce"]) + 1)
+            axes.plot(epochs, pair["bce"], color=color, label=label)
+            axes.plot(epochs, pair["val_bce"], color=color, linestyle=(0, (4, 2)))
+            if best:
+                axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6, clip_on=False)
+        axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
+        axes.set_ylim(max(low, bottom) - MARGIN, min(top, TOP) + MARGIN)
+        if guess:
+            axes.axhline(GUESSING, color=ink("grey"), linewidth=1, linestyle=":")
+        if log:
+            n_epochs = max(len(pair["bce"]) for pair in curves.values())
+            axes.set_xscale("log")
+            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
+            plain_ticks(axes.xaxis)
+        legend(axes, min(len(curves), max(1, LEGEND_CHARACTERS // max(map(len, curves)))))
+
+    lows = ", ".join(
+        f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
+        for label in curves
+    )
+    marks = " Dots mark the epochs whose weights were kept." if best else ""
+    guess = " Dotted: ln 2, a guess." if min(top, TOP) + MARGIN > GUESSING else ""
+    clipped = " Curves go on outside the figure." if top > TOP or low < bottom else ""
+    return draw(
+        name,
+        f"{title}: binary crossentropy by epoch{' on a logarithmic axis' if log else ''}. Lowest on val: {lows}.",
+        f"Solid: train, with dropout in effect. Dashed: val. Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs."
+        f"{marks}{guess}{clipped}",
+        paint,
+    )
+
+
+def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:
+    """Binary crossentropy on train and val against one setting.
+
+    Numbers that span a factor of 10 are on a logarithmic axis, where 0 stands apart; values that are no numbers, such
+    as widths by layer, stand side by side.
+
+    Args:
+      name: of the figure.
+      field: the setting's name.
+      points: `values` of the setting, numbers or texts, and for each the means `train` and `val` and the standard
+        deviation `val_sd`, None where there is none.
+    """
+    axis = _SweepAxis.of(points["values"])
+    order = np.argsort(axis.places)
+    columns = (axis.places, points["train"], points["val"], points["val_sd"])
+    places, train, val, sd = (np.asarray(column, float)[order] for column in columns)
+    labels = [str(points["values"][index]) for index in order]
+    best = int(np.argmin(val))
+
+    def paint(axes):
+        split = np.array([places < axis.gap, places > axis.gap]) if axis.gap else [np.full(len(places), True)]
+        for part in split:
+            axes.plot(places[part], train[part], "o-", color=ink("blue"), markersize=5)
+            axes.plot(places[part], val[part], "s--", color=ink("orange"), markersize=5)
+        axes.errorbar(places, val, np.nan_to_num(sd), fmt="none", ecolor=ink("orange"), capsize=3)
+        axes.plot([], [], "o-", color=ink("blue"), label="train")
+        axes.plot([], [], "s--", color=ink("orange"), label="val")
+        axes.plot(places[best], val[best], "s", color="none", markeredgecolor=ink("ink"), markersize=11)
+        axes.set(xlabel=f"{field} (logarithmic)" if axis.log else field, ylabel=BCE)
+        if axis.log:
+            axes.set_xscale("log")
+        if axis.gap:
+            axes.axvline(axis.gap, color=ink("grey"), linewidth=1, linestyle=":")
+        axes.set_xticks(places, labels)
+        axes.minorticks_off()
+        legend(axes)
+
+    bars = " Bars are one standard deviation." if np.isfinite(sd).any() else ""
+    return draw(
+        name,
+        f"Sweep over {field}: the lowest val crossentropy, {val[best]:.4f} nats, is at {labels[best]}.",
+        f"Means over trainings.{bars} Boxed: the lowest on val, {field} = {labels[best]}.",
+        paint,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _SweepAxis:
+    """Where the values of a sweep stand.
+
+    Attributes:
+      places: x of each value.
+      log: whether the axis is logarithmic.
+      gap: x of the line that sets 0 apart; 0 if there is none.
+    """
+
+    places: list[float]
+    log: bool = False
+    gap: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence) -> "_SweepAxis":
+        try:
+            numbers = [float(value) for value in values]
+        except ValueError:
+            return cls(list(range(len(values))))
+        positive = [number for number in numbers if number > 0]
+        if min(numbers) < 0 or not positive or max(positive) / min(positive) < 10:
+            return cls(numbers)
+        apart = min(positive) / 10
+        return cls([number or apart for number in numbers], True, apart * 10**0.5 if 0 in numbers else 0.0)
+
+
+def _colors(n: int) -> list[str]:
+    return [ink(CYCLE[index % len(CYCLE)]) for index in range(n)]
