@@ -1,14 +1,14 @@
-"""The networks, as data, and the one function that builds them.
+"""The networks, as data.
 
 Source of the named ones: TensorFlow's tutorial "Overfit and underfit", on the data of Baldi et al. 2014. A new
-architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Architecture` and a line in `build`.
+architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Architecture` and a line in
+`models.networks`.
 """
 
 import dataclasses
 import difflib
 
 from models.errors import ModelError
-from models.features import FEATURES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Architecture:
       weight_decay: AdamW's, decoupled from the loss: each step first takes learning_rate * weight_decay * w from every
         weight w (Loshchilov, Hutter, ICLR 2019).
       augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
+      members: so many such networks learn side by side, each by its own loss, and the probability is the mean of theirs
+        (Lakshminarayanan et al., NeurIPS 2017).
     """
 
     hidden_units: tuple[int, ...]
@@ -39,6 +41,7 @@ class Architecture:
     batch_norm: bool = False
     weight_decay: float = 0.0
     augment: bool = False
+    members: int = 1
 
     def __post_init__(self):
         if not self.hidden_units or min(self.hidden_units) < 1:
@@ -51,6 +54,8 @@ class Architecture:
                 raise ModelError(f"{name} is at least 0. Received: {getattr(self, name)}. Use 0 for none.")
         if not all(0 <= value < 1 for value in self.per_layer("dropout")):
             raise ModelError(f"dropout is a fraction below 1. Received: {self.dropout}. Use 0 for none.")
+        if self.members < 1:
+            raise ModelError(f"members is at least 1. Received: {self.members}. Use 1 for a single network.")
         if self.penalized not in PENALIZED:
             raise ModelError(f"penalized is {' or '.join(PENALIZED)}. Received: {self.penalized!r}. Use kernel.")
 
@@ -111,7 +116,7 @@ def named(text: str) -> Architecture:
 
     >>> named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
     Architecture(hidden_units=(256, 256, 256), activation='elu', l1=0.0, l2=0.0001, penalized='kernel', \
-dropout=(0.5, 0.5, 0.2), batch_norm=False, weight_decay=0.0, augment=True)
+dropout=(0.5, 0.5, 0.2), batch_norm=False, weight_decay=0.0, augment=True, members=1)
 
     Args:
       text: a name in ARCHITECTURES, and `field=value` texts after commas. Values by layer are divided by colons;
@@ -168,51 +173,5 @@ _PARSERS = {
     "batch_norm": _truth,
     "weight_decay": float,
     "augment": _truth,
+    "members": int,
 }
-
-
-def build(architecture: Architecture, seed: int = 0):
-    """Builds the network.
-
-    Args:
-      architecture: what to build.
-      seed: of the initial weights and of dropout; equal seeds give equal networks.
-
-    Returns:
-      An uncompiled keras.Model from float32 [batch, 28], normalised features, to float32 [batch, 1], the logit of the
-      signal's probability.
-    """
-    import keras
-
-    seeds = iter(range(1000 * seed, 1000 * seed + 1000))
-
-    def dense(n_units: int, **settings):
-        return keras.layers.Dense(
-            n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)), **settings
-        )
-
-    inputs = keras.Input([len(FEATURES)], name="features")
-    outputs = inputs
-    layers = zip(*(architecture.per_layer(name) for name in ("l1", "l2", "dropout")), strict=True)
-    for n_units, (l1, l2, dropout) in zip(architecture.hidden_units, layers, strict=True):
-        penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
-        of_activity = architecture.penalized == "activity"
-        outputs = dense(
-            n_units,
-            use_bias=not architecture.batch_norm,
-            kernel_regularizer=None if of_activity else penalty,
-        )(outputs)
-        if architecture.batch_norm:
-            outputs = keras.layers.BatchNormalization()(outputs)
-        activity = _mean_over_events(penalty) if of_activity and penalty else None
-        outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
-        if dropout:
-            outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
-    return keras.Model(inputs, dense(1, name="logit")(outputs))
-
-
-def _mean_over_events(penalty):
-    """Keras 3 sums a penalty of activities over the batch, so that it would grow with the batch size."""
-    import keras
-
-    return lambda activity: penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype)

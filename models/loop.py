@@ -33,7 +33,8 @@ class Loop:
         """Prepares training.
 
         Args:
-          model: from float32 [batch, n_features] to logits, float32 [batch, 1].
+          model: from float32 [batch, n_features] to logits, float32 [batch, 1]; in training there may be several
+            columns, each with its own crossentropy, whose mean is the loss.
           optimizer: not yet built.
           batch_size: rows per step; the last step of an epoch takes what is left.
           seed: of the order of rows, which differs by epoch, and of augmentation.
@@ -108,6 +109,7 @@ class Loop:
     def _train_step(self, features, labels):
         with tf.GradientTape() as tape:
             logits = self.model(features, training=True)
+            labels = tf.broadcast_to(labels, tf.shape(logits))
             bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
             loss = tf.add_n([bce, *self.model.losses])
         variables = self.model.trainable_variables

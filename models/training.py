@@ -11,11 +11,12 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from models.architectures import Architecture, build
+from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.errors import ModelError
 from models.inputs import load, load_raw
 from models.loop import Loop
+from models.networks import build
 from models.rules import Rules
 from models.signatures import export
 from models.transform_graph import TransformGraph

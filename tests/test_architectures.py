@@ -1,9 +1,12 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
-from models.architectures import ARCHITECTURES, Architecture, build, named
+from models.architectures import ARCHITECTURES, Architecture, named
 from models.errors import ModelError
+from models.networks import MeanProbability, build
 
 # Weights and biases, counted by hand: (28 + 1) * 16 + 16 + 1 and so on.
 N_PARAMETERS = {
@@ -72,6 +75,23 @@ def test_penalty_of_activity_is_a_mean_over_events_whatever_the_batch():
     assert float(sum(network.losses)) == pytest.approx((0.5 * 9 + 0.1 * 25) / 3)
 
 
+def test_members_learn_each_by_its_own_loss_and_their_mean_probability_is_served():
+    architecture = Architecture((2,), l2=0.3, members=3)
+    network, alone = build(architecture), build(dataclasses.replace(architecture, members=1))
+    x = np.random.default_rng(0).standard_normal((5, 28)).astype(np.float32)
+    logits = np.asarray(network(x, training=True))
+    assert logits.shape == (5, 3)
+    assert np.array_equal(logits[:, :1], np.asarray(alone(x)))
+    probability = (1 / (1 + np.exp(-logits.astype(float)))).mean(axis=1)
+    assert np.asarray(network(x))[:, 0] == pytest.approx(np.log(probability / (1 - probability)), abs=1e-6)
+    assert float(network.losses[0]) == pytest.approx(float(alone.losses[0]) / 3)
+    assert network.count_params() == 3 * alone.count_params()
+
+
+def test_mean_of_certain_members_is_no_nan():
+    assert np.ravel(MeanProbability()([np.array([[200.0]]), np.array([[200.0]])])) == pytest.approx([200])
+
+
 def test_dropout_by_layer_leaves_out_the_layers_with_0():
     network = build(Architecture((4, 4, 4), dropout=(0.5, 0.0, 0.2)))
     assert [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)] == [0.5, 0.2]
@@ -117,6 +137,7 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean():
         ({"hidden_units": (16,), "l2": float("nan")}, "l2 is at least 0. Received: nan"),
         ({"hidden_units": (16,), "l1": (0.1, 0.2)}, r"one for each of the 1 hidden layers. Received: \(0.1, 0.2\)"),
         ({"hidden_units": (16, 16), "dropout": (0.5, 1.0)}, r"below 1. Received: \(0.5, 1.0\)"),
+        ({"hidden_units": (16,), "members": 0}, "members is at least 1. Received: 0"),
         ({"hidden_units": (16,), "penalized": "bias"}, "kernel or activity. Received: 'bias'"),
         ({"hidden_units": (16,), "dropout": 1.0}, "dropout is a fraction below 1. Received: 1.0"),
     ],

@@ -18,7 +18,8 @@ from components import slicing
 from components.errors import MissingBaselineError
 from components.evaluator import Executor
 from components.sums import crossentropies
-from models.architectures import Architecture, build
+from models.architectures import Architecture
+from models.networks import build
 from models.signatures import export
 from pipeline.config import GateConfig
 from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, eval_config

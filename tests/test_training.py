@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.architectures import ARCHITECTURES, Architecture, build
+from models.architectures import ARCHITECTURES, Architecture
 from models.augmentation import Augmentation
 from models.errors import ModelError
 from models.features import FEATURES
 from models.loop import Loop
+from models.networks import build
 from models.rules import Rules
 from models.training import fit
 
@@ -75,6 +76,15 @@ def test_order_of_rows_changes_with_the_epoch():
     assert len(orders) == 2
     assert sorted(first) == sorted(second) == list(range(10))
     assert not np.array_equal(first, second)
+
+
+def test_loss_of_several_members_is_the_mean_of_theirs():
+    network = build(Architecture((4,), members=3))
+    loop = Loop(network, keras.optimizers.SGD(0.0), 230, 0)
+    logits = np.asarray(network(TRAIN[0], training=True), np.float64)
+    losses = np.log1p(np.exp(-logits)) + (1 - TRAIN[1].numpy()) * logits
+    means = loop._epoch(*TRAIN, tf.constant(0)).numpy()
+    assert means[0] == pytest.approx(losses.mean(), abs=1e-6)
 
 
 def test_evaluation_is_that_of_the_formula():

@@ -1,0 +1,80 @@
+"""From an architecture to a Keras model."""
+
+import itertools
+from collections.abc import Iterator
+
+import keras
+
+from models.architectures import Architecture
+from models.features import FEATURES
+
+
+def build(architecture: Architecture, seed: int = 0) -> keras.Model:
+    """Builds the network.
+
+    Args:
+      architecture: what to build.
+      seed: of the initial weights and of dropout; equal seeds give equal networks.
+
+    Returns:
+      An uncompiled model from float32 [batch, 28], normalised features, to float32 [batch, 1], the logit of the
+      signal's probability. In training it gives one column for each of the architecture's members instead.
+    """
+    seeds = itertools.count(1000 * seed)
+    inputs = keras.Input([len(FEATURES)], name="features")
+    members = [_member(architecture, inputs, seeds) for _ in range(architecture.members)]
+    return keras.Model(inputs, members[0] if len(members) == 1 else MeanProbability(name="logit")(members))
+
+
+def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
+    """One multilayer perceptron's logit, [batch, 1]."""
+    layers = zip(*(architecture.per_layer(name) for name in ("l1", "l2", "dropout")), strict=True)
+    for n_units, (l1, l2, dropout) in zip(architecture.hidden_units, layers, strict=True):
+        # The crossentropy is a mean over members, and so is the penalty.
+        penalty = keras.regularizers.L1L2(l1 / architecture.members, l2 / architecture.members) if l1 or l2 else None
+        of_activity = architecture.penalized == "activity"
+        outputs = _dense(
+            n_units,
+            next(seeds),
+            use_bias=not architecture.batch_norm,
+            kernel_regularizer=None if of_activity else penalty,
+        )(outputs)
+        if architecture.batch_norm:
+            outputs = keras.layers.BatchNormalization()(outputs)
+        activity = _mean_over_events(penalty) if of_activity and penalty else None
+        outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
+        if dropout:
+            outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
+    return _dense(1, next(seeds))(outputs)
+
+
+def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
+    return keras.layers.Dense(n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
+
+
+def _mean_over_events(penalty):
+    """Keras 3 sums a penalty of activities over the batch, so that it would grow with the batch size."""
+    return lambda activity: penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype)
+
+
+class MeanProbability(keras.layers.Layer):
+    """The logit of the mean of some logits' probabilities; in training the logits themselves, side by side.
+
+    From a list of m float32 [batch, 1] to [batch, 1], or [batch, m] in training, where each member learns by its own
+    crossentropy: a crossentropy of the mean would let them rely on each other.
+    """
+
+    def call(self, logits, training=False):
+        """See the class."""
+        logits = keras.ops.concatenate(logits, axis=1)
+        if training:
+            return logits
+        # log(mean(p) / mean(1 - p)), from logarithms, so that neither mean can be rounded to 0.
+        signal, background = (keras.ops.log_sigmoid(sign * logits) for sign in (1.0, -1.0))
+        return keras.ops.logsumexp(signal, axis=1, keepdims=True) - keras.ops.logsumexp(
+            background, axis=1, keepdims=True
+        )
+
+    def compute_output_shape(self, input_shape):
+        """That outside of training."""
+        return input_shape[0]
