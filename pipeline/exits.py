@@ -31,11 +31,13 @@ def reported() -> Iterator[None]:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError
+    from components.errors import AnomalyError, IngestionError, MissingBaselineError, UnservableModelError
     from datasets import DatasetError
     from models.errors import ModelError
-    from pipeline.errors import ConfigError
+    from pipeline.errors import ConfigError, ServingError
 
     return isinstance(
-        error, (ConfigError, DatasetError, IngestionError, AnomalyError, ModelError, MissingBaselineError)
+        error,
+        (ConfigError, DatasetError, IngestionError, AnomalyError, ModelError, MissingBaselineError)
+        + (ServingError, UnservableModelError),
     )

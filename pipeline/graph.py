@@ -14,7 +14,9 @@ import models.training
 from components.evaluator import HiggsEvaluator
 from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
-from components.pusher import HiggsPusher, newest_version
+from components.infra_validator import HiggsInfraValidator
+from components.pusher import HiggsPusher
+from components.versions import newest_version
 from models.architectures import named
 from models.features import COLUMNS
 from pipeline.config import Config
@@ -95,9 +97,18 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         eval_config=eval_config(config.gate.min_improvement),
         module_path=components.slicing.__name__,
     )
+    infra_validator = HiggsInfraValidator(
+        model=candidate.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        examples=examples,
+        split="eval",
+        model_name=config.name,
+        code=digest_source("components"),
+    )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),
@@ -116,6 +127,7 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
             candidate,
             baseline,
             evaluator,
+            infra_validator,
             pusher,
         ],
         metadata_connection_config=metadata_connection or metadata.sqlite_metadata_connection_config(places.metadata),

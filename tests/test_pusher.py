@@ -7,7 +7,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components import pusher
-from components.pusher import Executor, newest_version, push, read_source
+from components.pusher import Executor, push
+from components.versions import newest_version, read_source
 
 
 def make_model(folder, content="weights"):
