@@ -14,7 +14,7 @@ from tfx import types
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 import components.warmup
@@ -101,8 +101,8 @@ class _Spec(component_spec.ComponentSpec):
 class HiggsInfraValidator(base_component.BaseComponent):
     """Loads a blessed model in a fresh process and sends it real rows in both input forms.
 
-    Outputs `blessing`, for Pusher's `infra_blessing`: with a copy of the model that holds warm-up requests for TF Serving.
-    A model that was not blessed is passed over.
+    Outputs `blessing`, for Pusher's `infra_blessing`: with a copy of the model that holds warm-up requests for TF
+    Serving. A model that was not blessed is passed over.
     """
 
     SPEC_CLASS = _Spec

@@ -12,8 +12,8 @@ What TF Serving does with models.config, which it reads again every few seconds,
   moves to a version that is not loaded. Loading a version and moving a label there in one change can never succeed. So
   new versions are loaded because their folder appears (policy `all`), and a label that must wait for one is looked at
   again, with the next reading, until the version is there.
-- Requests without a label go to the highest version that is loaded. So a version that is rolled back has to be unloaded.
-  Policy `specific` does that in the same change that moves the labels to a version that is loaded: no request fails.
+- Requests without a label go to the highest version that is loaded. So a version that is rolled back must be
+  unloaded. Policy `specific` does that in the same change that moves the labels to a loaded version: no request fails.
 - A label that is not in use may be given to a version that is not loaded yet, if the server is started with
   --allow_version_labels_for_unavailable_models. So a rollback takes `canary` away, and the next push, which goes back
   to policy `all`, can give it anew.
@@ -111,7 +111,7 @@ def roll_back(base: str) -> tuple[int, int]:
 
 
 def restore(base: str) -> int:
-    """Puts the version rolled back last on offer again, as canary; returns it, or 0 if no push came since, or none was."""
+    """Puts the version rolled back last on offer again, as canary; returns it, or 0 if there is none since a push."""
     marked = [version for version in _numbers(base) if _is_marked(base, version)]
     if not marked:
         return 0

@@ -1,6 +1,6 @@
-"""Requests to a model, made of real rows: they show that it answers, and TF Serving sends them to itself as it loads it.
+"""Requests to a model, made of real rows: they show that it answers, and TF Serving warms it up with them.
 
-    python -m components.warmup MODEL RECORDS... --to REQUESTS
+    python -m components.warmup MODEL RECORDS... --name NAME --to REQUESTS
 
 Loads the model in this fresh process, sends it the requests in both input forms, compares the answers and writes the
 requests down, as `PredictionLog` records. Ends with exit code 2 and one line if the model is not fit to be served.

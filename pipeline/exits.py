@@ -36,8 +36,5 @@ def _is_bad_input(error: Exception) -> bool:
     from models.errors import ModelError
     from pipeline.errors import ConfigError, ServingError
 
-    return isinstance(
-        error,
-        (ConfigError, DatasetError, IngestionError, AnomalyError, ModelError, MissingBaselineError)
-        + (ServingError, UnservableModelError),
-    )
+    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError)
+    return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

@@ -1,6 +1,9 @@
 """The commands for served models. Heavy imports happen inside them."""
 
+import contextlib
 import os
+import warnings
+from collections.abc import Iterator
 
 import click
 
@@ -31,7 +34,7 @@ def predict(events, url, grpc, model_dir, to, name, version, label, batch_size, 
     if len(given) > 1:
         raise click.UsageError(f"One model is asked. Received: {' and '.join(given)}. Drop all but one.")
     to = to or f"{os.path.basename(events).removesuffix('.gz').removesuffix('.csv')}.predictions.csv"
-    with reported():
+    with reported(), _quiet():
         from components.event_sums import describe
         from datasets.provenance import is_simulated
         from kubeflow.serving.predict import Events, predict
@@ -47,6 +50,15 @@ def predict(events, url, grpc, model_dir, to, name, version, label, batch_size, 
         if sums:
             click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(events) else ''}rows")
         click.echo(f"Predictions: {os.path.abspath(to)}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what TensorFlow and what it imports have to say of themselves."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _scorer(url, grpc, model_dir, model, timeout_s, concurrency):
@@ -77,7 +89,7 @@ def _options(command):
 @_options
 def status(output, model):
     """Lists the versions, newest first."""
-    with reported():
+    with reported(), _quiet():
         from kubeflow.serving.operations import describe
 
         click.echo("\n".join(describe(output, model)))
@@ -87,7 +99,7 @@ def status(output, model):
 @_options
 def rollback(output, model):
     """Takes the newest version out of service; requests go to the one before. It is not pushed again by itself."""
-    with reported():
+    with reported(), _quiet():
         from kubeflow.serving.operations import roll_back
 
         withdrawn, stable = roll_back(output, model)
@@ -98,7 +110,7 @@ def rollback(output, model):
 @_options
 def promote(output, model):
     """Makes the newest version, the canary, the stable one."""
-    with reported():
+    with reported(), _quiet():
         from kubeflow.serving.operations import promote
 
         click.echo(f"Stable: {promote(output, model)}.")
@@ -108,7 +120,7 @@ def promote(output, model):
 @_options
 def restore(output, model):
     """Undoes the last rollback, as long as nothing was pushed since; the version is a canary again."""
-    with reported():
+    with reported(), _quiet():
         from kubeflow.serving.operations import restore
 
         click.echo(f"Canary: {restore(output, model)}.")

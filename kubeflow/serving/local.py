@@ -2,8 +2,6 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # loading says nothing that a person could use
-
 import numpy as np
 import tensorflow as tf
 

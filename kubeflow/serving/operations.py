@@ -2,8 +2,6 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its file systems are all that is needed of TensorFlow
-
 from components import versions
 from pipeline.errors import ServingError
 
@@ -44,8 +42,8 @@ def promote(output: str, model: str) -> int:
     wait_s = versions.settles_in_s(base)
     if wait_s:
         raise ServingError(
-            f"A version is promoted once the servers have loaded it. Received: a change {versions.SETTLED_S - wait_s:.0f} s "
-            f"ago. Try again in {wait_s:.0f} s."
+            "A version is promoted once the servers have loaded it. Received: a change less than "
+            f"{versions.SETTLED_S} s ago. Try again in {wait_s:.0f} s."
         )
     return versions.promote(base)
 

@@ -1,13 +1,9 @@
 """TF Serving's gRPC interface."""
 
-import os
 import re
 
-import numpy as np
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow would greet whoever only wants its messages
-
 import grpc
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
