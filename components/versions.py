@@ -15,8 +15,8 @@ What TF Serving does with models.config, which it reads again every few seconds,
 - Requests without a label go to the highest version that is loaded. So a version that is rolled back must be
   unloaded. Policy `specific` does that in the same change that moves the labels to a loaded version: no request fails.
 - A label that is not in use may be given to a version that is not loaded yet, if the server is started with
-  --allow_version_labels_for_unavailable_models. So a rollback takes `canary` away, and the next push, which goes back
-  to policy `all`, can give it anew.
+  --allow_version_labels_for_unavailable_models. So there is no `canary` under policy `specific`, and the next push, which
+  goes back to `all`, can give it anew.
 """
 
 import os
@@ -73,7 +73,7 @@ def offer(base: str) -> None:
             _put_by(base, version, ROLLED_BACK)
     versions = on_offer(base)
     stable = _stable(base, versions[:-1] or versions)
-    _write_config(base, stable, versions[-1])
+    _write_config(base, stable)
     for version in versions[:-N_KEPT]:
         if version != stable:
             _put_by(base, version, RETIRED)
@@ -83,7 +83,7 @@ def promote(base: str) -> int:
     """Makes the newest version on offer the stable one; returns it, or 0 if there is none."""
     versions = on_offer(base)
     if versions:
-        _write_config(base, versions[-1], versions[-1])
+        _write_config(base, versions[-1])
     return versions[-1] if versions else 0
 
 
@@ -106,17 +106,17 @@ def roll_back(base: str) -> tuple[int, int]:
     *versions, withdrawn = versions
     _write_text(os.path.join(base, str(withdrawn), ROLLED_BACK_FILE), time.strftime("%Y-%m-%d %H:%M:%S %z\n"))
     stable = _stable(base, versions)
-    _write_config(base, stable, stable)
+    _write_config(base, stable)
     return withdrawn, stable
 
 
 def restore(base: str) -> int:
-    """Puts the version rolled back last on offer again, as canary; returns it, or 0 if there is none since a push."""
+    """Puts the version rolled back last on offer again; returns it, or 0 if none was since the last push."""
     marked = [version for version in _numbers(base) if _is_marked(base, version)]
     if not marked:
         return 0
     tf.io.gfile.remove(os.path.join(base, str(marked[0]), ROLLED_BACK_FILE))
-    _write_config(base, _stable(base, on_offer(base)), marked[0])
+    _write_config(base, _stable(base, on_offer(base)))
     return marked[0]
 
 
@@ -126,8 +126,8 @@ def _stable(base: str, versions: list[int]) -> int:
     return labelled if labelled in versions else versions[-1]
 
 
-def _write_config(base: str, stable: int, canary: int) -> None:
-    """Replaces the model's entry in models.config; a canary that is the stable version is none."""
+def _write_config(base: str, stable: int) -> None:
+    """Replaces the model's entry in models.config."""
     config = _read_config(base)
     entry = _read_entry(base)
     entry.name = os.path.basename(base)
@@ -135,12 +135,13 @@ def _write_config(base: str, stable: int, canary: int) -> None:
     entry.model_platform = "tensorflow"
     entry.version_labels.clear()
     entry.version_labels[STABLE] = stable
-    if canary != stable:
-        entry.version_labels[CANARY] = canary
     versions = on_offer(base)
-    policy = _Policy(all=_Policy.All())
     if versions != _numbers(base):
         policy = _Policy(specific=_Policy.Specific(versions=versions))
+    else:
+        policy = _Policy(all=_Policy.All())
+        if versions[-1] != stable:
+            entry.version_labels[CANARY] = versions[-1]
     entry.model_version_policy.CopyFrom(policy)
     others = [other for other in config.model_config_list.config if other.name != entry.name]
     models = model_server_config_pb2.ModelConfigList(config=sorted([*others, entry], key=lambda model: model.name))

@@ -96,7 +96,19 @@ def test_bad_rows_can_be_put_in_quarantine(tmp_path):
     assert f"{path}\t4\tValues must be numbers." in quarantine.read_text()
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["data"], ["data", "download"], ["data", "simulate"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["run"],
+        ["data"],
+        ["data", "download"],
+        ["data", "simulate"],
+        ["predict"],
+        ["serving"],
+        ["serving", "rollback"],
+    ],
+)
 def test_help_answers_at_once_without_heavy_imports(command):
     started = time.monotonic()
     code, output = higgs(*command, "--help")

@@ -29,7 +29,7 @@ def imported_packages(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
 def test_packages_import_in_one_direction_only(package):
-    for file in (ROOT / package).glob("*.py"):
+    for file in (ROOT / package).rglob("*.py"):
         allowed = ALLOWED[package] | ({"kubeflow"} if file.name == "cli.py" else set())
         assert imported_packages(file) <= allowed, file
 

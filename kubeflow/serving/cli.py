@@ -119,8 +119,8 @@ def promote(output, model):
 @serving.command()
 @_options
 def restore(output, model):
-    """Undoes the last rollback, as long as nothing was pushed since; the version is a canary again."""
+    """Undoes the last rollback, as long as nothing was pushed since; the version is on offer again."""
     with reported(), _quiet():
         from kubeflow.serving.operations import restore
 
-        click.echo(f"Canary: {restore(output, model)}.")
+        click.echo(f"Restored: {restore(output, model)}.")

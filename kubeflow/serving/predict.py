@@ -141,7 +141,7 @@ def _write(file: TextIO, probabilities: np.ndarray, labels: np.ndarray | None) -
 
 
 def _progress() -> tqdm:
-    return tqdm(unit=" rows", unit_scale=True, file=sys.stdout, mininterval=0.5 if sys.stdout.isatty() else 10.0)
+    return tqdm(unit=" rows", unit_scale=True, mininterval=0.5 if sys.stderr.isatty() else 10.0)
 
 
 @contextlib.contextmanager
