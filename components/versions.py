@@ -15,8 +15,8 @@ What TF Serving does with models.config, which it reads again every few seconds,
 - Requests without a label go to the highest version that is loaded. So a version that is rolled back must be
   unloaded. Policy `specific` does that in the same change that moves the labels to a loaded version: no request fails.
 - A label that is not in use may be given to a version that is not loaded yet, if the server is started with
-  --allow_version_labels_for_unavailable_models. So there is no `canary` under policy `specific`, and the next push, which
-  goes back to `all`, can give it anew.
+  --allow_version_labels_for_unavailable_models. So there is no `canary` under policy `specific`, and the next push,
+  which goes back to `all`, can give it anew.
 """
 
 import os
