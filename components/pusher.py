@@ -48,7 +48,7 @@ class Executor(executor.Executor):
         else:
             version = max(int(time.time()), newest_version(base) + 1)
             push(self.GetModelPath(input_dict), base, version, source)
-            offer(base)
+        offer(base)
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, str(version)), pushed_version=str(version))
 
     def GetModelPath(self, input_dict) -> str:

@@ -67,12 +67,17 @@ def find_rolled_back(base: str, source: str) -> int:
 
 
 def offer(base: str) -> None:
-    """Puts the newest version, whose folder has just appeared, on offer: as canary, or as stable if it is the first."""
+    """Labels the newest version, whose folder has just appeared: canary, or stable if it is the first.
+
+    Does nothing if it has a label already, so that a push that was cut off can be done again.
+    """
+    versions = on_offer(base)
+    if versions[-1] in labels(base).values():
+        return
     for version in _numbers(base):
         if _is_marked(base, version):  # not loaded since it was rolled back; the policy will no longer keep it out
             _put_by(base, version, ROLLED_BACK)
-    versions = on_offer(base)
-    stable = _stable(base, versions[:-1] or versions)
+    stable = _stable(base, versions, (versions[:-1] or versions)[-1])
     _write_config(base, stable)
     for version in versions[:-N_KEPT]:
         if version != stable:
@@ -105,7 +110,7 @@ def roll_back(base: str) -> tuple[int, int]:
         return 0, 0
     *versions, withdrawn = versions
     _write_text(os.path.join(base, str(withdrawn), ROLLED_BACK_FILE), time.strftime("%Y-%m-%d %H:%M:%S %z\n"))
-    stable = _stable(base, versions)
+    stable = _stable(base, versions, versions[-1])
     _write_config(base, stable)
     return withdrawn, stable
 
@@ -116,14 +121,14 @@ def restore(base: str) -> int:
     if not marked:
         return 0
     tf.io.gfile.remove(os.path.join(base, str(marked[0]), ROLLED_BACK_FILE))
-    _write_config(base, _stable(base, on_offer(base)))
+    _write_config(base, _stable(base, on_offer(base), marked[0]))
     return marked[0]
 
 
-def _stable(base: str, versions: list[int]) -> int:
-    """The version that is labelled stable, if it is among these; the newest of them otherwise."""
+def _stable(base: str, versions: list[int], otherwise: int) -> int:
+    """The version that is labelled stable, if it is among these."""
     labelled = labels(base).get(STABLE)
-    return labelled if labelled in versions else versions[-1]
+    return labelled if labelled in versions else otherwise
 
 
 def _write_config(base: str, stable: int) -> None:

@@ -8,7 +8,7 @@ from tfx.utils import json_utils, proto_utils
 
 from components import pusher
 from components.pusher import Executor, push
-from components.versions import newest_version, on_offer, read_source, roll_back
+from components.versions import labels, newest_version, on_offer, read_source, roll_back
 
 
 def make_model(folder, content="weights"):
@@ -106,3 +106,15 @@ def test_model_that_was_rolled_back_is_not_pushed_again_but_another_one_is(tmp_p
         third.uri,
     ]
     assert max(on_offer(str(serving))) > withdrawn
+
+
+def test_push_that_was_cut_off_before_its_label_gets_it_the_next_time(tmp_path):
+    serving = tmp_path / "serving"
+    first, second = make_model(tmp_path / "1"), make_model(tmp_path / "2")
+    run_pusher(first, serving)
+    before = (tmp_path / "models.config").read_text()
+    run_pusher(second, serving)
+    expected = labels(str(serving))
+    (tmp_path / "models.config").write_text(before)
+    run_pusher(second, serving)
+    assert labels(str(serving)) == expected == dict(zip(("stable", "canary"), on_offer(str(serving)), strict=True))
