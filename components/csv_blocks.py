@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
 from components.errors import IngestionError
@@ -50,7 +48,7 @@ class Head:
 
 def open_csv(path: str) -> BinaryIO:
     """Opens `path` on any of Beam's file systems for reading the CSV text, gunzipping by the `.gz` suffix."""
-    raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    raw = _open(path)
     magic = raw.read(2)
     raw.seek(0)
     if path.endswith(".gz"):
@@ -63,6 +61,16 @@ def open_csv(path: str) -> BinaryIO:
     if magic == GZIP_MAGIC:
         raise IngestionError(f"Gzipped data must end in .gz. Received: {path}. Rename it to {path}.gz.")
     return raw
+
+
+def _open(path: str) -> BinaryIO:
+    if "://" not in path:
+        return open(path, "rb")
+    # Beam takes seconds to import, which a client of a served model need not wait for.
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def read_chunks(path: str) -> Iterator[bytes]:

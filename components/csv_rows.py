@@ -41,7 +41,7 @@ class Rows:
     """The sound rows of a block.
 
     Attributes:
-      values: float32 [n_columns, n_rows], the label first; one contiguous array per column.
+      values: float32 [n_columns, n_rows], the label, if any, first; one contiguous array per column.
       numbers: int64 [n_rows], the number of each row's line among the data lines of all files.
       bad: the lines that are no rows.
     """
@@ -56,24 +56,26 @@ class RowParser:
     """Parses the blocks of one file.
 
     Attributes:
-      columns: the names wanted, in order; the first is the label.
+      columns: the names wanted, in order.
       file_columns: the same names in the file's order.
       head: how the file begins.
+      labelled: whether the first of the columns is a label, 0 or 1.
     """
 
     columns: tuple[str, ...]
     file_columns: tuple[str, ...]
     head: Head
+    labelled: bool = True
 
     @classmethod
-    def for_file(cls, path: str, head: Head, columns: tuple[str, ...]) -> "RowParser":
+    def for_file(cls, path: str, head: Head, columns: tuple[str, ...], labelled: bool = True) -> "RowParser":
         """A parser for a file that begins with `head`.
 
         Raises:
           IngestionError: the header does not name exactly the columns wanted, in any order.
         """
         if not head.is_header:
-            return cls(columns, columns, head)
+            return cls(columns, columns, head, labelled)
         names = tuple(head.names)
         if sorted(names) != sorted(columns):
             missing, extra = sorted(set(columns) - set(names)), sorted(set(names) - set(columns))
@@ -82,14 +84,14 @@ class RowParser:
                 f"A header must name the {len(columns)} HIGGS columns once each. Received: {fault} among "
                 f"{len(names)} names at {path}:1. Correct the header, or remove it to use the order of HIGGS."
             )
-        return cls(columns, names, head)
+        return cls(columns, names, head, labelled)
 
     def parse(self, block: Block) -> Rows:
         """Parses one block; `Rows.bad` holds what is no row, in order."""
         # Two spellings that are common enough to stay off the path line by line.
         text = block.text.replace(b"\r\n", b"\n").replace(b", ", b",")
         values = self._parse_text(text)
-        if values is None or not is_sound(values):
+        if values is None or not is_sound(values, self.labelled):
             return self._parse_by_line(block)
         return Rows(values, block.first_row + np.arange(values.shape[1]))
 
@@ -150,12 +152,12 @@ class RowParser:
                 return "Values must be numbers.", shown, "Correct or remove the row."
             if abs(float(field)) > np.finfo(np.float32).max:
                 return "Values must fit in 32-bit floats.", shown, "Correct or remove the row."
-            if name == self.columns[0] and float(field) not in (0.0, 1.0):
+            if self.labelled and name == self.columns[0] and float(field) not in (0.0, 1.0):
                 return "The label must be 0 or 1.", shown, "Correct the label or remove the row."
         return None
 
 
-def is_sound(values: np.ndarray) -> bool:
-    """Whether float32 [n_columns, n_rows] holds finite numbers only, and 0 or 1 in the first column."""
+def is_sound(values: np.ndarray, labelled: bool = True) -> bool:
+    """Whether float32 [n_columns, n_rows] holds finite numbers only, and 0 or 1 in a label's column, the first."""
     label = values[0]
-    return bool(np.isfinite(values).all() and ((label == 0) | (label == 1)).all())
+    return bool(np.isfinite(values).all() and (not labelled or ((label == 0) | (label == 1)).all()))

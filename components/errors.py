@@ -11,3 +11,7 @@ class AnomalyError(ValueError):
 
 class MissingBaselineError(ValueError):
     """There is nothing to judge the candidate by."""
+
+
+class UnservableModelError(ValueError):
+    """The exported model does not answer requests as it must."""

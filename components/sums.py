@@ -92,3 +92,8 @@ class EventSums:
             return float("nan")
         below = np.cumsum(background) - background
         return float((signal * (below + background / 2)).sum() / n_pairs)
+
+
+def describe(sums: EventSums) -> str:
+    """The two figures that a person wants first."""
+    return f"Binary crossentropy {sums.mean(sums.bce):.4f}, AUC {sums.auc:.4f}"

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from kubeflow.serving.cli import predict, serving
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
 from report.cli import report, report_run, tensorboard
@@ -19,7 +20,7 @@ def cli():
     """
 
 
-for command in (study, report, tensorboard):
+for command in (study, report, tensorboard, predict, serving):
     cli.add_command(command)
 
 

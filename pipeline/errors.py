@@ -3,3 +3,7 @@
 
 class ConfigError(ValueError):
     """A setting cannot be used. The message is one line: the rule, what was received, the remedy."""
+
+
+class ServingError(ValueError):
+    """A served model cannot be asked, or its versions cannot be changed. One line, likewise."""

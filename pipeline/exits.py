@@ -31,11 +31,10 @@ def reported() -> Iterator[None]:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError
+    from components.errors import AnomalyError, IngestionError, MissingBaselineError, UnservableModelError
     from datasets import DatasetError
     from models.errors import ModelError
-    from pipeline.errors import ConfigError
+    from pipeline.errors import ConfigError, ServingError
 
-    return isinstance(
-        error, (ConfigError, DatasetError, IngestionError, AnomalyError, ModelError, MissingBaselineError)
-    )
+    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError)
+    return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

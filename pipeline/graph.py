@@ -14,7 +14,9 @@ import models.training
 from components.evaluator import HiggsEvaluator
 from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
-from components.pusher import HiggsPusher, newest_version
+from components.infra_validator import HiggsInfraValidator
+from components.pusher import HiggsPusher
+from components.versions import newest_version
 from models.architectures import named
 from models.features import COLUMNS
 from pipeline.config import Config
@@ -128,16 +130,25 @@ def create_pipeline(config: Config) -> Pipeline:
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
         module_path=components.slicing.__name__,
     )
+    infra_validator = HiggsInfraValidator(
+        model=candidate.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        examples=data.examples,
+        split="eval",
+        model_name=config.name,
+        code=digest_source("components"),
+    )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),
         # Not cached while another model is being served: a push that was undone since is done again.
         custom_config={"newest_version": newest_version(places.serving), "origin": config.data.origin},
     )
-    return _pipeline(config, [*data.in_order(), candidate, baseline, evaluator, pusher])
+    return _pipeline(config, [*data.in_order(), candidate, baseline, evaluator, infra_validator, pusher])
 
 
 def _pipeline(config: Config, components: list) -> Pipeline:

@@ -97,7 +97,20 @@ def test_bad_rows_can_be_put_in_quarantine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["data"], ["data", "download"], ["data", "simulate"], ["report"], ["tensorboard"]]
+    "command",
+    [
+        [],
+        ["run"],
+        ["data"],
+        ["data", "download"],
+        ["data", "simulate"],
+        ["study"],
+        ["report"],
+        ["tensorboard"],
+        ["predict"],
+        ["serving"],
+        ["serving", "rollback"],
+    ],
 )
 def test_help_answers_at_once_without_heavy_imports(command):
     started = time.monotonic()

@@ -20,6 +20,7 @@ STAGES = {
     "Trainer.baseline",
     "Trainer.candidate",
     "HiggsEvaluator",
+    "HiggsInfraValidator",
     "HiggsPusher",
 }
 
@@ -104,7 +105,7 @@ def test_tiny_candidate_ties_is_refused_and_only_it_is_trained(blessed_run):
     assert code == 3, output
     assert "Not blessed" in output
     assert "a tie with the baseline" in output
-    assert STAGES - blessed_run.cached == {"Trainer.candidate", "HiggsEvaluator", "HiggsPusher"}
+    assert STAGES - blessed_run.cached == {"Trainer.candidate", "HiggsEvaluator", "HiggsInfraValidator", "HiggsPusher"}
     assert blessed_run.versions == before
 
 

@@ -31,7 +31,7 @@ def imported_packages(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
 def test_packages_import_in_one_direction_only(package):
-    for file in (ROOT / package).glob("*.py"):
+    for file in (ROOT / package).rglob("*.py"):
         # The one command line sits on top of everything.
         allowed = set(ALLOWED) if file == ROOT / "pipeline" / "cli.py" else ALLOWED[package]
         assert imported_packages(file) <= allowed, file

@@ -7,7 +7,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components import pusher
-from components.pusher import Executor, newest_version, push, read_source
+from components.pusher import Executor, push
+from components.versions import labels, newest_version, on_offer, read_source, roll_back
 
 
 def make_model(folder, content="weights"):
@@ -87,3 +88,33 @@ def test_push_that_was_cut_off_is_done_again(tmp_path):
 def test_other_folders_are_no_versions(tmp_path, name):
     (tmp_path / name).mkdir()
     assert newest_version(str(tmp_path)) == 0
+
+
+def test_model_that_was_rolled_back_is_not_pushed_again_but_another_one_is(tmp_path):
+    serving = tmp_path / "serving"
+    first, second, third = (make_model(tmp_path / name) for name in "123")
+    for model in (first, second):
+        run_pusher(model, serving)
+    withdrawn, stable = roll_back(str(serving))
+    pushed = run_pusher(second, serving)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert on_offer(str(serving)) == [stable]
+    run_pusher(third, serving)
+    assert run_pusher(second, serving).get_int_custom_property("pushed") == 0
+    assert [read_source(str(serving), version).split()[1] for version in on_offer(str(serving))] == [
+        first.uri,
+        third.uri,
+    ]
+    assert max(on_offer(str(serving))) > withdrawn
+
+
+def test_push_that_was_cut_off_before_its_label_gets_it_the_next_time(tmp_path):
+    serving = tmp_path / "serving"
+    first, second = make_model(tmp_path / "1"), make_model(tmp_path / "2")
+    run_pusher(first, serving)
+    before = (tmp_path / "models.config").read_text()
+    run_pusher(second, serving)
+    expected = labels(str(serving))
+    (tmp_path / "models.config").write_text(before)
+    run_pusher(second, serving)
+    assert labels(str(serving)) == expected == dict(zip(("stable", "canary"), on_offer(str(serving)), strict=True))

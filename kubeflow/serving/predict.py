@@ -1,0 +1,166 @@
+"""Scores a file of events: batch by batch, several at a time, in order, in bounded memory."""
+
+import contextlib
+import dataclasses
+import gzip
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from components.csv_blocks import read_blocks, read_head
+from components.csv_rows import RowParser
+from components.errors import IngestionError
+from components.sums import EventSums
+from kubeflow.serving.faults import Retries
+from kubeflow.serving.request import checked
+from models.features import COLUMNS, FEATURES, LABEL
+from pipeline.errors import ServingError
+
+
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """A file of events in HIGGS's format.
+
+    Attributes:
+      path: .csv or .csv.gz, with or without a header.
+      parser: for its lines; `parser.labelled` says whether they begin with the label.
+    """
+
+    path: str
+    parser: RowParser
+
+    @classmethod
+    def open(cls, path: str) -> "Events":
+        """Looks at how the file begins.
+
+        Raises:
+          IngestionError: it is not there, or no such file.
+        """
+        if "://" not in path and not os.path.isfile(path):
+            raise IngestionError(f"Events must be a file. Received: {path}. Check the path.")
+        head = read_head(path)
+        names = head.names
+        labelled = LABEL in names if head.is_header else len(names) != len(FEATURES)
+        return cls(path, RowParser.for_file(path, head, COLUMNS if labelled else FEATURES, labelled))
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """Yields the rows in order as float32 [28, n], or [29, n] with the label first; n is `size`, or what is left.
+
+        Raises:
+          IngestionError: a row is none, or there are none.
+        """
+        rest = np.empty((len(self.parser.columns), 0), np.float32)
+        n_rows = 0
+        for block in read_blocks(self.path, self.parser.head):
+            rows = self.parser.parse(block)
+            if rows.bad:
+                raise IngestionError(str(rows.bad[0]))
+            rest = np.concatenate([rest, rows.values], axis=1)
+            n_rows += rows.values.shape[1]
+            while rest.shape[1] >= size:
+                yield rest[:, :size]
+                rest = rest[:, size:]
+        if rest.shape[1]:
+            yield rest
+        if not n_rows:
+            raise IngestionError(f"A CSV file must hold rows. Received: {self.path}, a header only. Name another file.")
+
+
+def predict(
+    events: Events, scorer: Callable, to: str, batch_size: int, concurrency: int, n_retries: int
+) -> tuple[int, EventSums | None]:
+    """Writes one line per row: its probability and, if the file has labels, its label.
+
+    Args:
+      events: to score.
+      scorer: from float32 [28, n] to n probabilities; has `server`, what it asks.
+      to: of the predictions, gzipped if it ends in .gz; appears when complete.
+      batch_size: rows per request.
+      concurrency: requests at a time. No more batches than these are in memory.
+      n_retries: how often to ask an unavailable server again.
+
+    Returns:
+      The number of rows, and what to measure the predictions by if there are labels.
+
+    Raises:
+      IngestionError: the file cannot be used.
+      ServingError: the model cannot be asked, or the predictions cannot be written.
+    """
+    labelled = events.parser.labelled
+    retries = Retries(n_retries, scorer.server)
+    sums = EventSums()
+    n_rows = 0
+
+    def score(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return batch, checked(retries(scorer, batch[-len(FEATURES) :]), batch.shape[1], scorer.server)
+
+    with _complete(to) as file, _progress() as bar:
+        for batch, probabilities in in_order(score, events.batches(batch_size), concurrency, retries.stop):
+            if labelled:
+                sums.add(batch[0], probabilities)
+            _write(file, probabilities, batch[0] if labelled else None)
+            n_rows += len(probabilities)
+            bar.update(len(probabilities))
+    return n_rows, sums if labelled else None
+
+
+def in_order(function: Callable, items: Iterator, n_at_once: int, stop: Callable[[], None]) -> Iterator:
+    """Yields function(item) in order, so many at a time in threads; takes an item only when there is room for it.
+
+    Calls `stop` when no more results are wanted, so that threads need not wait in vain.
+    """
+    ahead = deque()
+    with ThreadPoolExecutor(n_at_once) as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                del item  # or one batch more would be held
+                if len(ahead) == n_at_once:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            stop()
+            for future in ahead:
+                future.cancel()
+
+
+def _write(file: TextIO, probabilities: np.ndarray, labels: np.ndarray | None) -> None:
+    # Nine digits tell every 32-bit float from every other.
+    if labels is None:
+        file.writelines(f"{probability:.9g}\n" for probability in probabilities)
+    else:
+        pairs = zip(probabilities, labels, strict=True)
+        file.writelines(f"{probability:.9g},{label:.0f}\n" for probability, label in pairs)
+
+
+def _progress() -> tqdm:
+    return tqdm(unit=" rows", unit_scale=True, mininterval=0.5 if sys.stderr.isatty() else 10.0)
+
+
+@contextlib.contextmanager
+def _complete(path: str) -> Iterator[TextIO]:
+    """A file to write to that appears under its name when the context ends well, and not at all otherwise."""
+    folder, name = os.path.split(os.path.abspath(path))
+    partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "Is a directory")
+        file = gzip.open(partial, "wt") if name.endswith(".gz") else open(partial, "w")  # noqa: SIM115
+    except OSError as error:
+        raise ServingError(
+            f"Predictions must be writable. Received: {path}: {error.strerror}. Name another file with --to."
+        ) from None
+    try:
+        with file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
