@@ -16,6 +16,7 @@ from models.inputs import load
 from models.loop import Loop
 from models.rules import Rules
 from models.signatures import export
+from models.space import from_hyperparameters, values_of
 
 LOGGER = logging.getLogger("higgs.training")
 
@@ -114,10 +115,13 @@ def run_fn(fn_args) -> None:
     """Trains and exports, as TFX's Trainer asks for it.
 
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
-    `Rules`. Writes the SavedModel to `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
+    `Rules`; `hyperparameters`, where there are any, are a point in the space around those two. Writes the SavedModel to
+    `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
     """
     config = fn_args.custom_config
     architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
+    if fn_args.hyperparameters:
+        architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
     train = load(fn_args.train_files, fn_args.transform_output)
     val = load(fn_args.eval_files, fn_args.transform_output)
     board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)

@@ -40,6 +40,8 @@ def _setting(key: str):
 @click.option("--epochs", **_setting("train.epochs"))
 @click.option("--patience", **_setting("train.patience"))
 @click.option("--seed", **_setting("train.seed"))
+@click.option("--tune", "enabled", is_flag=True, default=None, help="Look for better hyperparameters first.")
+@click.option("--tuned", "hyperparameters", metavar="FILE|latest", help="Train with what an earlier --tune has found.")
 @click.option("--eval-rows", metavar="START:STOP", help="Rows for the gate: :1000 the first, -9: the last. [by hash]")
 @click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]")
 @click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]")
@@ -66,6 +68,7 @@ def _configure(options: dict, beam_args: tuple, settings: tuple, no_cache: bool)
 
     sections = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
     sections |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
+    sections |= {"enabled": "tuner", "hyperparameters": "tuner"}
     given = [
         f"{sections[name]}.{name}={value}" if name in sections else f"{name}={value}"
         for name, value in options.items()
@@ -88,7 +91,9 @@ def _run(config, data: str | None, n_simulated: int | None, verbose: bool) -> in
         with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
             _leave_out_cloud_clients(config)
             from pipeline import local_runner, summary
+            from pipeline.hyperparameters import with_hyperparameters
 
+            config = with_hyperparameters(config)
             local_runner.run(config)
             outcome = summary.summarize(config)
     summary.show(outcome)

@@ -1,16 +1,20 @@
 """The pipeline's graph: which component reads what. The same for every runner."""
 
+import os
 from pathlib import Path
 
-from tfx.components import StatisticsGen, Trainer, Transform
+from tfx.components import StatisticsGen, Trainer, Transform, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.types import standard_artifacts
 
 import components.slicing
 import models.preprocessing
 import models.training
+import models.tuning
 from components.evaluator import HiggsEvaluator
 from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
@@ -21,8 +25,11 @@ from pipeline.config import Config
 from pipeline.data import split_pattern
 from pipeline.digest import digest_source
 from pipeline.gate import eval_config
+from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.places import Places
 
+# Tuner and Trainer read these; `eval` is the Evaluator's alone.
+TRAIN, VAL = trainer_pb2.TrainArgs(splits=["train"]), trainer_pb2.EvalArgs(splits=["val"])
 SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
 
 
@@ -69,23 +76,28 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
     )
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
 
-    def trainer(name: str, architecture: str) -> Trainer:
+    hyperparameters = hyperparameters_node(config, examples, transform.outputs["transform_graph"])
+
+    def trainer(name: str, architecture: str, **inputs) -> Trainer:
         return Trainer(
             examples=examples,
             transform_graph=transform.outputs["transform_graph"],
             schema=schema,
             run_fn=dotted_path(models.training.run_fn),
-            train_args=trainer_pb2.TrainArgs(splits=["train"]),
-            eval_args=trainer_pb2.EvalArgs(splits=["val"]),
+            train_args=TRAIN,
+            eval_args=VAL,
             custom_config={
                 "name": name,
                 "architecture": named(architecture).to_dict(),
                 "rules": config.train.rules,
                 "code": digest_source("models"),
             },
+            **inputs,
         ).with_id(f"Trainer.{name}")
 
-    candidate, baseline = trainer("candidate", config.train.architecture), trainer("baseline", config.train.baseline)
+    tuned = {"hyperparameters": hyperparameters.outputs[HYPERPARAMETERS]} if hyperparameters else {}
+    candidate = trainer("candidate", config.train.architecture, **tuned)
+    baseline = trainer("baseline", config.train.baseline)
     evaluator = HiggsEvaluator(
         examples=examples,
         model=candidate.outputs["model"],
@@ -113,6 +125,7 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
             schema_gen,
             validator,
             transform,
+            *([hyperparameters] if hyperparameters else []),
             candidate,
             baseline,
             evaluator,
@@ -121,4 +134,36 @@ def create_pipeline(config: Config, metadata_connection=None) -> Pipeline:
         metadata_connection_config=metadata_connection or metadata.sqlite_metadata_connection_config(places.metadata),
         enable_cache=config.cache,
         beam_pipeline_args=list(config.beam_args),
+    )
+
+
+def hyperparameters_node(config: Config, examples, transform_graph) -> Tuner | Importer | None:
+    """What tells the candidate's Trainer its hyperparameters, as output `HYPERPARAMETERS`; None if nothing was tuned.
+
+    Args:
+      config: the resolved configuration.
+      examples, transform_graph: channels.
+    """
+    if config.tuner.hyperparameters:
+        folder = os.path.dirname(config.tuner.hyperparameters)
+        return Importer(
+            source_uri=folder, artifact_type=standard_artifacts.HyperParameters, output_key=HYPERPARAMETERS
+        ).with_id(IMPORTER)
+    if not config.tuner.enabled:
+        return None
+    return Tuner(
+        examples=examples,
+        transform_graph=transform_graph,
+        tuner_fn=dotted_path(models.tuning.tuner_fn),
+        train_args=TRAIN,
+        eval_args=VAL,
+        custom_config={
+            "name": config.train.architecture,
+            "architecture": named(config.train.architecture).to_dict(),
+            "rules": config.train.rules,
+            "origin": config.data.origin,
+            "tuning": config.tuner.rules,
+            "folder": Places(config).tuning,
+            "code": digest_source("models"),
+        },
     )

@@ -15,6 +15,7 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from pipeline.config import Config, override
 from pipeline.data import with_data
 from pipeline.graph import create_pipeline
+from pipeline.hyperparameters import with_hyperparameters
 from pipeline.lineage import connection
 from pipeline.places import Places
 
@@ -41,7 +42,7 @@ def with_defaults(beam_args: tuple[str, ...]) -> tuple[str, ...]:
 def from_environment() -> Config:
     """The configuration that HIGGS_DATA and HIGGS_SET describe."""
     config = override(Config(), os.environ.get("HIGGS_SET", "").split())
-    return with_data(config, os.environ.get("HIGGS_DATA", config.data.path))
+    return with_hyperparameters(with_data(config, os.environ.get("HIGGS_DATA", config.data.path)))
 
 
 if __name__ == "__main__":

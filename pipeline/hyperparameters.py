@@ -1,0 +1,126 @@
+"""Tuned hyperparameters: where a run finds those of an earlier one, and what it says of its own."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import tensorflow as tf
+
+from models.architectures import Architecture
+from models.errors import ModelError
+from models.rules import Rules
+from models.space import ARCHITECTURE, ORIGIN, describe, values_of
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.places import Places
+
+LATEST = "latest"
+TUNER, IMPORTER = "Tuner", "ImportHyperparameters"  # the nodes, of which a run has one at most,
+HYPERPARAMETERS, TRIALS = "best_hyperparameters", "tuner_results"  # and their outputs,
+FILE, TRIALS_FILE = "best_hyperparameters.txt", "tuner_results.json"  # each a folder with this one file
+
+
+def with_hyperparameters(config: Config) -> Config:
+    """The configuration with the hyperparameters that it names found, checked, and where they stay.
+
+    Raises:
+      ConfigError: there are none, or they are of another architecture.
+    """
+    named = config.tuner.hyperparameters
+    if not named:
+        return config
+    places = Places(config)
+    path = _newest(places) if named == LATEST else os.path.abspath(named) if "://" not in named else named
+    text = _read(path)
+    base = _values(path, text)[ARCHITECTURE]
+    if base != config.train.architecture:
+        raise ConfigError(
+            f"Hyperparameters are for the architecture they were tuned from. Received: {path}, tuned from {base}, for "
+            f"{config.train.architecture}. Add --architecture {base}."
+        )
+    if not path.startswith(places.artifacts + os.sep):
+        path = _keep(places, text)
+    return dataclasses.replace(config, tuner=dataclasses.replace(config.tuner, hyperparameters=path))
+
+
+def _newest(places: Places) -> str:
+    folder = os.path.join(places.artifacts, TUNER, HYPERPARAMETERS)
+    files = tf.io.gfile.glob(os.path.join(folder, "*", FILE))
+    if not files:
+        raise ConfigError(
+            f"The latest hyperparameters are those of an earlier run with --tune. Received: none below {folder}. "
+            "Run with --tune first, or name a file."
+        )
+    return max(files, key=lambda path: int(path.split(os.sep)[-2]))
+
+
+def _read(path: str) -> str:
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return file.read()
+    except (tf.errors.OpError, UnicodeDecodeError):
+        raise ConfigError(
+            f"Tuned hyperparameters are a file of text that can be read. Received: {path}. Check the path."
+        ) from None
+
+
+def _values(path: str, text: str) -> dict:
+    try:
+        return values_of(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"Tuned hyperparameters are JSON. Received: {path}: {error}. Take the file that a run with --tune wrote."
+        ) from None
+    except ModelError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _keep(places: Places, text: str) -> str:
+    """A copy below the output folder, by content: what is imported can neither change nor go without notice."""
+    path = os.path.join(places.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def report(outputs: dict, trained: dict) -> dict | None:
+    """What a run's tuning came to; None if the candidate was not tuned.
+
+    Args:
+      outputs: node to output key to artifact.
+      trained: the candidate's training summary.
+
+    Returns:
+      `base`, the architecture's name; `origin` of the rows; `best`, in words; `hyperparameters`, their file; `trials`,
+      how many were finished, and the `val` binary crossentropy of `base` and `best`: None where an earlier run tuned.
+    """
+    node = next((node for node in (TUNER, IMPORTER) if node in outputs), None)
+    if node is None:
+        return None
+    path = os.path.join(outputs[node][HYPERPARAMETERS].uri, FILE)
+    values = _values(path, _read(path))
+    found = {"trials": None, "val": None}
+    if node == TUNER:
+        trials = json.loads(_read(os.path.join(outputs[TUNER][TRIALS].uri, TRIALS_FILE)))
+        scores = {int(trial["trial_id"]): trial["score"] for trial in trials}
+        found = {"trials": len(scores), "val": {"base": scores.get(0), "best": min(scores.values())}}
+    return {
+        "base": values[ARCHITECTURE],
+        "origin": values[ORIGIN],
+        "best": describe(Architecture.from_dict(trained["architecture"]), Rules(**trained["rules"])),
+        "hyperparameters": path,
+        **found,
+    }
+
+
+def sentence(tuning: dict) -> str:
+    """A report in one line."""
+    if tuning["trials"] is None:
+        how = "hyperparameters of an earlier run"
+    else:
+        before = tuning["val"]["base"]
+        was = f"{before:.4f}" if before is not None else "no number"
+        how = f"{tuning['trials']} trials, val {tuning['val']['best']:.4f} where {tuning['base']} has {was}"
+    return f"Tuned on {tuning['origin']} rows: {how}; {tuning['best']}"
