@@ -28,7 +28,7 @@ LOGGER = logging.getLogger("higgs.tuning")
 
 OBJECTIVE = "val_bce"
 FIRST_POINTS = 7  # the base and six points by chance; from then on by what was learned from them
-BOUNDS = ("trials", "max_s")  # more of these goes on where less of them ended
+BOUNDS = ("trials", "max_s")  # a search with more of these goes on where one with less ended
 
 
 class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
@@ -213,21 +213,24 @@ def tuner_fn(fn_args):
     from tfx.components.tuner.component import TunerFnResult
 
     config = fn_args.custom_config
+    train, val = (load(files, fn_args.transform_graph_path) for files in (fn_args.train_files, fn_args.eval_files))
     tuner = make_tuner(
         Architecture.from_dict(config["architecture"]),
         Rules(**config["rules"]),
         TuningRules(**config["tuning"]),
-        os.path.join(config["folder"], _key(fn_args)),
+        os.path.join(config["folder"], _key(fn_args, *train, *val)),
         config["name"],
         config["origin"],
     )
-    train, val = (load(files, fn_args.transform_graph_path) for files in (fn_args.train_files, fn_args.eval_files))
     return TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "val": val})
 
 
-def _key(fn_args) -> str:
-    """A digest of all that decides what a trial gives: settings, code and rows, but not how many there are."""
+def _key(fn_args, *arrays) -> str:
+    """A digest of all that decides what a trial gives: settings, code and rows, but not how many trials there are."""
     config = dict(fn_args.custom_config)
     config["tuning"] = {name: value for name, value in config["tuning"].items() if name not in BOUNDS}
-    inputs = [fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path]
-    return hashlib.sha256(json.dumps([config, inputs], sort_keys=True).encode()).hexdigest()[:16]
+    # The files' places as well: rows that were made anew, as --no-cache makes them, are searched anew.
+    digest = hashlib.blake2b(json.dumps([config, fn_args.train_files], sort_keys=True).encode(), digest_size=8)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

@@ -118,9 +118,13 @@ def report(outputs: dict, trained: dict) -> dict | None:
 def sentence(tuning: dict) -> str:
     """A report in one line."""
     if tuning["trials"] is None:
-        how = "hyperparameters of an earlier run"
+        how = "by an earlier run"
     else:
-        before = tuning["val"]["base"]
-        was = f"{before:.4f}" if before is not None else "no number"
-        how = f"{tuning['trials']} trials, val {tuning['val']['best']:.4f} where {tuning['base']} has {was}"
+        base, best = tuning["val"]["base"], tuning["val"]["best"]
+        compared = f"none better than {tuning['base']}" if best == base else f"{tuning['base']} {_bce(base)}"
+        how = f"{tuning['trials']} trials, val {_bce(best)}, {compared}"
     return f"Tuned on {tuning['origin']} rows: {how}; {tuning['best']}"
+
+
+def _bce(value: float | None) -> str:
+    return "failed" if value is None else f"{value:.4f}"

@@ -1,21 +1,21 @@
-"""The space that is tuned, the search in it, and what it may read."""
+"""The space that is tuned and the search in it; the pipeline around it is in test_tuned_runs.py."""
 
 import dataclasses
 import json
 import shutil
 import time
-from types import SimpleNamespace
 
 import keras_tuner
 import pytest
+import tensorflow as tf
 from test_training import TRAIN, VAL
 
 from models.architectures import ARCHITECTURES, Architecture
 from models.errors import ModelError
 from models.rules import Rules, TuningRules
-from models.space import RANGES, describe, from_hyperparameters, space, start, values_of
+from models.space import RANGES, from_hyperparameters, space, start, values_of
 from models.training import fit
-from models.tuning import FIRST_POINTS, Tuner, make_tuner, tuner_fn
+from models.tuning import FIRST_POINTS, Tuner, make_tuner
 
 BASE = Architecture((32, 32), l2=1e-4, dropout=0.5)
 RULES = Rules(epochs=2, batch_size=50)
@@ -160,19 +160,46 @@ def test_search_whose_files_were_cut_off_begins_anew(tmp_path):
 
 
 def test_time_ends_a_trial_with_its_epoch_and_lets_no_other_begin(tmp_path):
+    endless = Rules(epochs=100_000, patience=100_000, batch_size=50)
     started = time.monotonic()
-    tuner = search(tmp_path, rules=Rules(epochs=100_000, patience=100_000, batch_size=50), trials=5, max_s=2)
-    assert 2 <= time.monotonic() - started < 10
+    tuner = search(tmp_path, rules=endless, trials=5, max_s=2)
+    assert 2 <= time.monotonic() - started < 20
     assert len(tried(tuner)) == 1
-    assert tried(search(tmp_path, rules=Rules(epochs=100_000, patience=100_000, batch_size=50), trials=5, max_s=2)) == (
-        tried(tuner)
-    )
+    # The time is that of the search, however often it is taken up again.
+    assert tried(search(tmp_path, rules=endless, trials=5, max_s=2)) == tried(tuner)
 
 
 def test_time_so_short_that_nothing_fits_still_gives_the_base(tmp_path):
     [(values, score)] = tried(search(tmp_path, trials=5, max_s=1e-9))
     assert values == start(BASE, RULES) | {"architecture": "base", "origin": "simulated"}
     assert score > 0
+
+
+def test_point_that_cannot_be_trained_is_passed_over(tmp_path, monkeypatch):
+    def train_but_for_the_second(architecture, *arguments):
+        if architecture != BASE and not failed:
+            failed.append(architecture)
+            raise ModelError("The loss must stay a number.")
+        return fit(architecture, *arguments)
+
+    failed = []
+    monkeypatch.setattr("models.tuning.fit", train_but_for_the_second)
+    scores = [score for _, score in tried(search(tmp_path, trials=3))]
+    assert scores[1] is None
+    assert scores[0] > 0 and scores[2] > 0
+
+
+def test_search_without_any_network_is_one_line(tmp_path):
+    tuner = make_tuner(BASE, RULES, TuningRules(trials=2), str(tmp_path / "search"), "base", "real")
+    no_numbers = (tf.fill([60, 28], float("nan")), TRAIN[1][:60])
+    with pytest.raises(ModelError, match=r"needs a trial that trains\. Received: 2 that failed"):
+        tuner.search(train=no_numbers, val=VAL)
+
+
+def test_bug_in_a_trial_ends_the_search(tmp_path):
+    tuner = make_tuner(BASE, RULES, TuningRules(trials=2), str(tmp_path / "search"), "base", "real")
+    with pytest.raises(keras_tuner.errors.FatalError):
+        tuner.search(train=(TRAIN[0][:, :27], TRAIN[1]), val=VAL)
 
 
 def test_trials_may_be_shorter_than_training():
