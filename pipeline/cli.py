@@ -81,19 +81,19 @@ def _configure(options: dict, beam_args: tuple, settings: tuple, no_cache: bool)
 def _run(config, data: str | None, n_simulated: int | None, verbose: bool) -> int:
     from pipeline.console import Stages, logged
     from pipeline.data import with_data, with_simulation
+    from pipeline.hyperparameters import with_hyperparameters
     from pipeline.places import Places
 
     places = Places(config)
     with places.locked():
         config = with_data(config, data) if data else with_simulation(config, n_simulated)
+        config = with_hyperparameters(config)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
             _leave_out_cloud_clients(config)
             from pipeline import local_runner, summary
-            from pipeline.hyperparameters import with_hyperparameters
 
-            config = with_hyperparameters(config)
             local_runner.run(config)
             outcome = summary.summarize(config)
     summary.show(outcome)

@@ -1,11 +1,11 @@
 """Tuned hyperparameters: where a run finds those of an earlier one, and what it says of its own."""
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
-
-import tensorflow as tf
+from collections.abc import Callable
 
 from models.architectures import Architecture
 from models.errors import ModelError
@@ -31,9 +31,9 @@ def with_hyperparameters(config: Config) -> Config:
     if not named:
         return config
     places = Places(config)
-    path = _newest(places) if named == LATEST else os.path.abspath(named) if "://" not in named else named
+    path = _newest(places) if named == LATEST else os.path.abspath(named)
     text = _read(path)
-    base = _values(path, text)[ARCHITECTURE]
+    base = _check(path, text)[ARCHITECTURE]
     if base != config.train.architecture:
         raise ConfigError(
             f"Hyperparameters are for the architecture they were tuned from. Received: {path}, tuned from {base}, for "
@@ -46,7 +46,7 @@ def with_hyperparameters(config: Config) -> Config:
 
 def _newest(places: Places) -> str:
     folder = os.path.join(places.artifacts, TUNER, HYPERPARAMETERS)
-    files = tf.io.gfile.glob(os.path.join(folder, "*", FILE))
+    files = glob.glob(os.path.join(glob.escape(folder), "*", FILE))
     if not files:
         raise ConfigError(
             f"The latest hyperparameters are those of an earlier run with --tune. Received: none below {folder}. "
@@ -57,15 +57,15 @@ def _newest(places: Places) -> str:
 
 def _read(path: str) -> str:
     try:
-        with tf.io.gfile.GFile(path) as file:
+        with open(path) as file:
             return file.read()
-    except (tf.errors.OpError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         raise ConfigError(
-            f"Tuned hyperparameters are a file of text that can be read. Received: {path}. Check the path."
+            f"Tuned hyperparameters are a local file of text. Received: {path}, which cannot be read. Check the path."
         ) from None
 
 
-def _values(path: str, text: str) -> dict:
+def _check(path: str, text: str) -> dict:
     try:
         return values_of(json.loads(text))
     except json.JSONDecodeError as error:
@@ -78,6 +78,8 @@ def _values(path: str, text: str) -> dict:
 
 def _keep(places: Places, text: str) -> str:
     """A copy below the output folder, by content: what is imported can neither change nor go without notice."""
+    import tensorflow as tf
+
     path = os.path.join(places.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
@@ -85,12 +87,13 @@ def _keep(places: Places, text: str) -> str:
     return path
 
 
-def report(outputs: dict, trained: dict) -> dict | None:
+def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> dict | None:
     """What a run's tuning came to; None if the candidate was not tuned.
 
     Args:
       outputs: node to output key to artifact.
       trained: the candidate's training summary.
+      read_json: reads a file of an artifact, wherever the artifacts are.
 
     Returns:
       `base`, the architecture's name; `origin` of the rows; `best`, in words; `hyperparameters`, their file; `trials`,
@@ -100,10 +103,10 @@ def report(outputs: dict, trained: dict) -> dict | None:
     if node is None:
         return None
     path = os.path.join(outputs[node][HYPERPARAMETERS].uri, FILE)
-    values = _values(path, _read(path))
+    values = values_of(read_json(path))
     found = {"trials": None, "val": None}
     if node == TUNER:
-        trials = json.loads(_read(os.path.join(outputs[TUNER][TRIALS].uri, TRIALS_FILE)))
+        trials = read_json(os.path.join(outputs[TUNER][TRIALS].uri, TRIALS_FILE))
         scores = {int(trial["trial_id"]): trial["score"] for trial in trials}
         found = {"trials": len(scores), "val": {"base": scores.get(0), "best": min(scores.values())}}
     return {

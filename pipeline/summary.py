@@ -76,7 +76,7 @@ def summarize(config: Config) -> dict:
         | _read_json(os.path.join(outputs[f"Trainer.{name}"]["model_run"].uri, "history.json"))["summary"]
         for name in names
     }
-    tuning = report(outputs, trained[CANDIDATE])
+    tuning = report(outputs, trained[CANDIDATE], _read_json)
     if tuning:
         trained[CANDIDATE]["name"] = f"tuned ({tuning['base']})"
     evaluated = {name: _metrics(evaluation.uri, name) for name in (CANDIDATE, BASELINE)}
