@@ -62,9 +62,14 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         return self._random_populate_space() if self._tried(proposal) else proposal
 
     def reload(self) -> None:
-        """Reads what an earlier search has left; in its order, on which the last digits of a proposal depend."""
+        """Takes over the trials of an earlier search, as far as there would be as many in this one."""
         super().reload()
-        self.trials = dict(sorted(self.trials.items(), key=lambda trial: int(trial[0])))
+        # In order, on which the last digits of a proposal depend.
+        numbers = sorted((int(trial_id), trial_id) for trial_id in self.trials)
+        kept = [trial_id for number, trial_id in numbers if number < self.max_trials]
+        self.trials = {trial_id: self.trials[trial_id] for trial_id in kept}
+        for name in ("start_order", "end_order", "_retry_queue"):
+            setattr(self, name, [trial_id for trial_id in getattr(self, name) if trial_id in self.trials])
 
     def _tried(self, proposal: dict) -> bool:
         return any(trial.hyperparameters.values == proposal["values"] for trial in self.trials.values())

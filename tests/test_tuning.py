@@ -140,6 +140,13 @@ def test_more_trials_go_on_with_those_that_are_done(searched, tmp_path):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
 
+def test_fewer_trials_than_are_done_are_the_first_of_them(searched, tmp_path):
+    folder, tuner = searched
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    assert tried(search(tmp_path, trials=2)) == tried(tuner)[:2]
+    assert tried(search(tmp_path, trials=N_TRIALS)) == tried(tuner)
+
+
 def test_search_that_was_killed_goes_on_as_if_nothing_had_been(searched, tmp_path, monkeypatch):
     def end_or_die(tuner, trial, end=Tuner.on_trial_end):
         if trial.trial_id == "3":
