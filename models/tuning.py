@@ -112,13 +112,14 @@ class Tuner(base_tuner.BaseTuner):
         """Lets no trial but the first begin when the time is up."""
         self.oracle.stopped = bool(self.oracle.trials) and self._spent_s >= self._max_s
 
-    def run_trial(self, trial, train, val) -> dict[str, float]:
+    def run_trial(self, trial, train, val, **inputs) -> dict[str, float]:
         """Trains a trial's network; its score is the binary crossentropy on `val` of its best epoch.
 
         Args:
           trial: KerasTuner's.
           train: features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
           val: the same.
+          **inputs: what else `fit` takes.
         """
         architecture, rules = from_hyperparameters(trial.hyperparameters.values, self._architecture, self._rules)
         name = f"trial {int(trial.trial_id) + 1} of {self.oracle.max_trials}"
@@ -126,7 +127,7 @@ class Tuner(base_tuner.BaseTuner):
         started = time.monotonic()
         callbacks = [ProgressBar(name, rules), _Deadline(started + self._max_s - self._spent_s)]
         try:
-            training = fit(architecture, rules, train, val, callbacks)
+            training = fit(architecture, rules, train, val, callbacks, **inputs)
         except ModelError as error:
             LOGGER.warning("%s failed. %s", name, error)
             raise keras_tuner.errors.FailedTrialError(str(error)) from None

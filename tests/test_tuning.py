@@ -183,11 +183,11 @@ def test_time_so_short_that_nothing_fits_still_gives_the_base(tmp_path):
 
 
 def test_point_that_cannot_be_trained_is_passed_over(tmp_path, monkeypatch):
-    def train_but_for_the_second(architecture, *arguments):
+    def train_but_for_the_second(architecture, *arguments, **inputs):
         if architecture != BASE and not failed:
             failed.append(architecture)
             raise ModelError("The loss must stay a number.")
-        return fit(architecture, *arguments)
+        return fit(architecture, *arguments, **inputs)
 
     failed = []
     monkeypatch.setattr("models.tuning.fit", train_but_for_the_second)
