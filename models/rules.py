@@ -1,4 +1,4 @@
-"""The rules of training, one set for every network that is to be compared with another."""
+"""The rules of training, one set for every network that is to be compared with another, and those of tuning."""
 
 import dataclasses
 
@@ -36,3 +36,37 @@ class Rules:
         ):
             if not holds:
                 raise ModelError(f"train.{name} is {rule}. Received: {getattr(self, name)}. Correct the setting.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningRules:
+    """How hyperparameters are looked for.
+
+    Attributes:
+      trials: at most this many networks are trained; the first is the architecture as it is configured.
+      max_s: seconds after which no trial begins, and one in progress ends with its epoch.
+      epochs: of a trial, at most; 0 for as many as training has.
+      patience: of a trial; 0 for that of training.
+      seed: of the points that are tried. The networks have the seed of training.
+    """
+
+    trials: int = 20
+    max_s: float = 3600.0
+    epochs: int = 0
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, rule, holds in (
+            ("trials", "at least 1", self.trials >= 1),
+            ("max_s", "above 0", self.max_s > 0),
+            ("epochs", "at least 1, or 0 for train.epochs", self.epochs >= 0),
+            ("patience", "at least 1, or 0 for train.patience", self.patience >= 0),
+            ("seed", "at least 0", self.seed >= 0),
+        ):
+            if not holds:
+                raise ModelError(f"tuner.{name} is {rule}. Received: {getattr(self, name)}. Correct the setting.")
+
+    def of_trials(self, rules: Rules) -> Rules:
+        """The rules by which a trial is trained, where training itself has `rules`."""
+        return dataclasses.replace(rules, epochs=self.epochs or rules.epochs, patience=self.patience or rules.patience)

@@ -19,6 +19,7 @@ from models.loop import Loop
 from models.networks import build
 from models.rules import Rules
 from models.signatures import export
+from models.space import from_hyperparameters, values_of
 from models.transform_graph import TransformGraph
 
 LOGGER = logging.getLogger("higgs.training")
@@ -125,19 +126,25 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.close()
 
 
+def augmentation_for(architecture: Architecture, patterns: list[str], transform: TransformGraph) -> Augmentation | None:
+    """The augmentation of the rows in some files, for an architecture that asks for it."""
+    return Augmentation(load_raw(patterns, transform), transform) if architecture.augment else None
+
+
 def run_fn(fn_args) -> None:
     """Trains and exports, as TFX's Trainer asks for it.
 
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
-    `Rules`. Writes the SavedModel to `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
+    `Rules`; `hyperparameters`, where there are any, are a point in the space around those two. Writes the SavedModel to
+    `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
     """
     config = fn_args.custom_config
     architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
+    if fn_args.hyperparameters:
+        architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
     transform = TransformGraph(fn_args.transform_output)
     train, val = load(fn_args.train_files, transform), load(fn_args.eval_files, transform)
-    augmentation = None
-    if architecture.augment:
-        augmentation = Augmentation(load_raw(fn_args.train_files, transform), transform)
+    augmentation = augmentation_for(architecture, fn_args.train_files, transform)
     board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
     training = fit(architecture, rules, train, val, [ProgressBar(config["name"], rules), board], augmentation)
     record = {"name": config["name"], "summary": training.summary, "history": training.history}

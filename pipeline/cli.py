@@ -26,6 +26,8 @@ for command in (study, report, tensorboard, predict, serving):
 
 @cli.command()
 @click.option("--architecture", metavar="NAME", help="The candidate: tiny, small, ..., combined. [combined]")
+@click.option("--tune", "enabled", is_flag=True, default=None, help="Look for better hyperparameters first.")
+@click.option("--tuned", "hyperparameters", metavar="FILE|latest", help="Train with what an earlier --tune has found.")
 @session_options
 def run(**options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""

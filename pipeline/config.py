@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterable
 
 from components.splits import RowRange
-from models.rules import Rules
+from models.rules import Rules, TuningRules
 from pipeline.errors import ConfigError
 
 BAD_ROWS = ("stop", "quarantine")
@@ -85,6 +85,32 @@ class TrainConfig(Rules):
 
 
 @dataclasses.dataclass(frozen=True)
+class TunerConfig(TuningRules):
+    """Whether the candidate is tuned, or trained with what an earlier run has found.
+
+    Attributes:
+      enabled: whether to look for hyperparameters.
+      hyperparameters: a file that an earlier run has written, or `latest` for the newest one below `output`.
+    """
+
+    enabled: bool = False
+    hyperparameters: str = ""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.enabled and self.hyperparameters:
+            raise ConfigError(
+                "A run looks for hyperparameters or takes them from an earlier run. "
+                f"Received: both, --tune and {self.hyperparameters}. Leave one out."
+            )
+
+    @property
+    def rules(self) -> dict:
+        """The fields of `TuningRules`."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(TuningRules)}
+
+
+@dataclasses.dataclass(frozen=True)
 class GateConfig:
     """When a candidate is blessed.
 
@@ -117,6 +143,7 @@ class Config:
 
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+    tuner: TunerConfig = TunerConfig()
     gate: GateConfig = GateConfig()
     output: str = "runs"
     name: str = "higgs"

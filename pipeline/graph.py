@@ -1,16 +1,20 @@
 """The pipeline's graph: which component reads what. The same for every runner."""
 
 import dataclasses
+import os
 from pathlib import Path
 
-from tfx.components import StatisticsGen, Trainer, Transform
+from tfx.components import StatisticsGen, Trainer, Transform, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.types import standard_artifacts
 
 import components.slicing
 import models.preprocessing
 import models.training
+import models.tuning
 from components.evaluator import HiggsEvaluator
 from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
@@ -23,9 +27,12 @@ from pipeline.config import Config
 from pipeline.data import split_pattern
 from pipeline.digest import digest_source
 from pipeline.gate import eval_config
+from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
 from pipeline.places import Places
 
+# Tuner and Trainer read these; `eval` is the Evaluator's alone.
+TRAIN, VAL = trainer_pb2.TrainArgs(splits=["train"]), trainer_pb2.EvalArgs(splits=["val"])
 SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
 
 
@@ -103,24 +110,28 @@ def create_pipeline(config: Config) -> Pipeline:
     """
     data = data_components(config)
     places = Places(config)
+    hyperparameters = hyperparameters_node(config, data)
 
-    def trainer(name: str, architecture: str) -> Trainer:
+    def trainer(name: str, architecture: str, **inputs) -> Trainer:
         return Trainer(
             examples=data.examples,
             transform_graph=data.transform.outputs["transform_graph"],
             schema=data.schema,
             run_fn=dotted_path(models.training.run_fn),
-            train_args=trainer_pb2.TrainArgs(splits=["train"]),
-            eval_args=trainer_pb2.EvalArgs(splits=["val"]),
+            train_args=TRAIN,
+            eval_args=VAL,
             custom_config={
                 "name": name,
                 "architecture": named(architecture).to_dict(),
                 "rules": config.train.rules,
                 "code": digest_source("models"),
             },
+            **inputs,
         ).with_id(f"Trainer.{name}")
 
-    candidate, baseline = trainer("candidate", config.train.architecture), trainer("baseline", config.train.baseline)
+    tuned = {"hyperparameters": hyperparameters.outputs[HYPERPARAMETERS]} if hyperparameters else {}
+    candidate = trainer("candidate", config.train.architecture, **tuned)
+    baseline = trainer("baseline", config.train.baseline)
     evaluator = HiggsEvaluator(
         examples=data.examples,
         model=candidate.outputs["model"],
@@ -148,7 +159,36 @@ def create_pipeline(config: Config) -> Pipeline:
         # Not cached while another model is being served: a push that was undone since is done again.
         custom_config={"newest_version": newest_version(places.serving), "origin": config.data.origin},
     )
-    return _pipeline(config, [*data.in_order(), candidate, baseline, evaluator, infra_validator, pusher])
+    tuning = [hyperparameters] if hyperparameters else []
+    trained = [candidate, baseline, evaluator, infra_validator, pusher]
+    return _pipeline(config, [*data.in_order(), *tuning, *trained])
+
+
+def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Importer | None:
+    """What tells the candidate's Trainer its hyperparameters, as `HYPERPARAMETERS`; None if nothing was tuned."""
+    if config.tuner.hyperparameters:
+        folder = os.path.dirname(config.tuner.hyperparameters)
+        return Importer(
+            source_uri=folder, artifact_type=standard_artifacts.HyperParameters, output_key=HYPERPARAMETERS
+        ).with_id(IMPORTER)
+    if not config.tuner.enabled:
+        return None
+    return Tuner(
+        examples=data.examples,
+        transform_graph=data.transform.outputs["transform_graph"],
+        tuner_fn=dotted_path(models.tuning.tuner_fn),
+        train_args=TRAIN,
+        eval_args=VAL,
+        custom_config={
+            "name": config.train.architecture,
+            "architecture": named(config.train.architecture).to_dict(),
+            "rules": config.train.rules,
+            "origin": config.data.origin,
+            "tuning": config.tuner.rules,
+            "folder": Places(config).tuning,
+            "code": digest_source("models"),
+        },
+    )
 
 
 def _pipeline(config: Config, components: list) -> Pipeline:

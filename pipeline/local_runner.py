@@ -17,6 +17,7 @@ from tfx.orchestration.pipeline import Pipeline
 from pipeline.config import Config, override
 from pipeline.data import with_data
 from pipeline.graph import create_pipeline
+from pipeline.hyperparameters import with_hyperparameters
 from pipeline.places import Places
 
 # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
@@ -47,7 +48,7 @@ def with_defaults(beam_args: tuple[str, ...]) -> tuple[str, ...]:
 def from_environment() -> Config:
     """The configuration that HIGGS_DATA and HIGGS_SET describe."""
     config = override(Config(), os.environ.get("HIGGS_SET", "").split())
-    return with_data(config, os.environ.get("HIGGS_DATA", config.data.path))
+    return with_hyperparameters(with_data(config, os.environ.get("HIGGS_DATA", config.data.path)))
 
 
 if __name__ == "__main__":

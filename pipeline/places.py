@@ -19,6 +19,7 @@ class Places:
         self.logs = os.path.join(self.output, "logs")
         self.metadata = os.path.join(self.output, "metadata.sqlite")
         self.results = os.path.join(self.output, "results")
+        self.tuning = os.path.join(self.output, "tuning")
         self.studies = os.path.join(self.output, "studies")
         self.serving = os.path.join(self.output, "serving", config.name)
 

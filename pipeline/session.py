@@ -15,6 +15,7 @@ DEFAULT_ROWS = 10_000
 # Option to the section of the configuration that it is a setting of.
 SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
 SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
+SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
 
 
 def _short_for(key: str) -> dict:
@@ -74,6 +75,7 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
     """
     from pipeline.console import Stages, logged
     from pipeline.data import with_data, with_simulation
+    from pipeline.hyperparameters import with_hyperparameters
     from pipeline.places import Places
 
     if bool(data) == bool(simulate):
@@ -85,6 +87,7 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
     places = Places(config)
     with places.locked():
         config = with_data(config, data) if data else with_simulation(config, simulate)
+        config = with_hyperparameters(config)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():

@@ -16,6 +16,7 @@ from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
+from pipeline.hyperparameters import report, sentence
 from pipeline.lineage import Execution, newest_run
 from pipeline.places import Places
 
@@ -87,6 +88,9 @@ def summarize(config: Config) -> dict:
         | _read_json(os.path.join(outputs[f"Trainer.{name}"]["model_run"].uri, "history.json"))["summary"]
         for name in names
     }
+    tuning = report(outputs, trained[CANDIDATE], _read_json)
+    if tuning:
+        trained[CANDIDATE]["name"] = f"tuned ({tuning['base']})"
     evaluated = {name: _metrics(evaluation.uri, name) for name in (CANDIDATE, BASELINE)}
     overall = {name: slices[ALL_ROWS] for name, slices in evaluated.items()}
     verdict = judge(
@@ -104,6 +108,7 @@ def summarize(config: Config) -> dict:
         "bad_rows": {"n": ingested["n_bad"], "files": ingested["bad_rows"]},
         "stages": [_stage(execution) for execution in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
+        "tuning": tuning,
         "verdict": dataclasses.asdict(verdict),
         "pushed_to": pushed.custom_properties["pushed_destination"].string_value,
         "evaluation": evaluation.uri,
@@ -169,6 +174,8 @@ def show(summary: dict) -> None:
         stages.add_row(stage["name"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")
     console.print(stages)
     console.print(_models_table(summary))
+    if summary["tuning"]:
+        console.print(sentence(summary["tuning"]), soft_wrap=True)
     verdict = summary["verdict"]
     console.print(
         f"{'Blessed' if verdict['blessed'] else 'Not blessed'}: candidate {verdict['candidate']:.4f}, "
@@ -188,6 +195,8 @@ def show(summary: dict) -> None:
         ("logs", summary["logs"]),
     ]
     places += [("report", summary["report"])] if "report" in summary else []
+    if summary["tuning"]:
+        places.append(("hyperparameters", summary["tuning"]["hyperparameters"]))
     places += [("evaluation", summary["evaluation"]), ("metadata", summary["metadata"])]
     places += [(f"TensorBoard, {name}", path) for name, path in summary["tensorboard"].items()]
     for name, path in places:
