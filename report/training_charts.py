@@ -41,7 +41,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
             kept = best[label] - 1
             axes.plot(epochs, pair["bce"], color=ink(color))
             axes.plot(epochs, pair["val_bce"], color=ink(color), linestyle=(0, (4, 2)))
-            axes.plot(epochs[kept], pair["val_bce"][kept], **style, clip_on=False)
+            axes.plot(epochs[kept], pair["val_bce"][kept], **style)
             axes.plot([], [], **style, label=label)
         axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
         axes.set_ylim(max(low, bottom) - MARGIN, min(top, TOP) + MARGIN)
@@ -50,7 +50,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
         if log:
             n_epochs = max(len(pair["bce"]) for pair in curves.values())
             axes.set_xscale("log")
-            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
+            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), 1.05 * n_epochs)
             plain_ticks(axes.xaxis)
         legend(axes, min(len(curves), max(1, LEGEND_CHARACTERS // max(map(len, curves)))))
 
