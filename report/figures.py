@@ -9,19 +9,20 @@ import io
 import re
 from collections.abc import Callable
 
-# Distinguishable with every common colour blindness (after Okabe and Ito), each with at least 3:1 on its ground.
-# Name to the colour on white and on black; the page's style sheet is made from this.
+# Apart from each other with every common colour blindness, and each with at least 3:1 on its ground. Name to the colour
+# on white and on black; the page's style sheet is made from this.
 INKS = {
     "ink": ("#1b1f24", "#e6e8eb"),
-    "blue": ("#0069a8", "#58b4f0"),
-    "orange": ("#c85000", "#ff9a57"),
-    "green": ("#007a5a", "#3fcf9f"),
-    "purple": ("#a04585", "#e59bcd"),
-    "gold": ("#8a6a00", "#eec643"),
-    "indigo": ("#4c3fb3", "#aba1ff"),
-    "grey": ("#6b7280", "#9aa3af"),
+    "blue": ("#0069b0", "#4fa6ee"),
+    "orange": ("#b94300", "#ff8533"),
+    "green": ("#00855c", "#2fc391"),
+    "purple": ("#cb60b2", "#f2a3dc"),
+    "gold": ("#a58500", "#f4dc6a"),
+    "indigo": ("#4a2fc4", "#8a78ff"),
+    "grey": ("#77808b", "#98a1ac"),
 }
 CYCLE = ("orange", "blue", "green", "purple", "gold", "indigo", "grey", "ink")
+MARKERS = "osD^vPX*"  # tell apart what colours may not
 WIDTH = 5.0  # inches; 360 points, about the pixels of a phone: text keeps its size there
 STYLE = {
     "svg.fonttype": "none",

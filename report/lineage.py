@@ -1,6 +1,7 @@
 """Sections on where a run's result comes from, by ML Metadata: data, code, stages, packages, settings."""
 
 import json
+import re
 
 from pipeline.config import Config
 from pipeline.digest import digest_source
@@ -8,14 +9,14 @@ from pipeline.lineage import Execution
 from report.page import Section, Table
 from report.provenance import commit, data_files, is_unchanged, settings, versions
 
-SHORT = 12  # characters of a digest that are enough to compare by eye
+DIGESTED = (("components",), ("models.preprocessing", "models.features"), ("models",))  # by `pipeline.graph`
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:
     """Which files, which code, which stages, which packages, which settings."""
-    by_node = {execution.node: execution for execution in executions}
+    [example_gen] = [execution for execution in executions if execution.node == "HiggsExampleGen"]
     return [
-        Section("Lineage", [_data(summary, by_node["HiggsExampleGen"]), _code(by_node), _stages(executions)]),
+        Section("Lineage", [_data(summary, example_gen), _code(executions), _stages(executions)]),
         Section("Versions", [versions(summary["versions"])], folded=True),
         Section("Settings", [settings(json.loads(config.to_json()))], folded=True),
     ]
@@ -28,24 +29,25 @@ def _data(summary: dict, example_gen: Execution) -> Table:
     return data_files(summary["files"], f"Data files: {summary['origin']} rows. {state}".strip(), fingerprint)
 
 
-def _code(by_node: dict[str, Execution]) -> Table:
+def _code(executions: list[Execution]) -> Table:
+    stages: dict[str, list[str]] = {}
+    for execution in executions:
+        if digest := _code_digest(execution):
+            stages.setdefault(digest, []).append(execution.node)
+    here = {digest_source(*modules): ", ".join(modules) for modules in DIGESTED}
     rows = [["this checkout, now", "", commit() or "not a git checkout"]]
-    for node, modules in (
-        ("HiggsExampleGen", ["components"]),
-        ("Transform", ["models.preprocessing", "models.features"]),
-        ("Trainer.candidate", ["models"]),
-    ):
-        digest = _code_digest(by_node[node])
-        now = digest_source(*modules)
-        state = "unchanged since" if digest == now else f"now {now[:SHORT]}"
-        rows.append([", ".join(modules), f"{node}, {state}", digest])
-    return Table(["code", "stage", "commit or SHA-256"], rows, "Code that the stages ran.", numeric=False)
+    rows += [
+        [f"{here[digest]}, unchanged since" if digest in here else "changed since", ", ".join(nodes), digest]
+        for digest, nodes in stages.items()
+    ]
+    return Table(["code", "stages", "commit or SHA-256"], rows, "Code that the stages ran.", numeric=False)
 
 
-def _code_digest(execution: Execution) -> str:
-    """The digest of the code among a component's parameters, wherever TFX put it."""
-    tree = json.loads(execution.parameters["custom_config"])
-    return tree["code"] if "code" in tree else tree["custom_config"]["value"]["code"]
+def _code_digest(execution: Execution) -> str | None:
+    """The digest of code among a component's parameters, wherever TFX put it."""
+    texts = (execution.parameters.get(name, "") for name in ("code", "custom_config"))
+    found = re.search("[0-9a-f]{64}", " ".join(texts))
+    return found[0] if found else None
 
 
 def _stages(executions: list[Execution]) -> Table:

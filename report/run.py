@@ -140,13 +140,11 @@ def _training(summary: dict, labels: dict[str, str]) -> Section:
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS
     }
     best = {labels[name]: summary["models"][name]["best_epoch"] for name in MODELS}
-    return Section(
-        "Training",
-        [
-            training_charts.learning_curves("learning-curves", "Learning curves", histories, False, best),
-            training_charts.learning_curves("learning-curves-log", "Learning curves", histories, True, best),
-        ],
-    )
+    figures = [
+        training_charts.learning_curves(f"learning-curves{'-log' * log}", "Learning curves", histories, best, log)
+        for log in (False, True)
+    ]
+    return Section("Training", figures)
 
 
 def _probabilities(scored, labels: dict[str, str]) -> Section:

@@ -134,7 +134,7 @@ def _learning_curves(key: str, entries: list[dict]) -> list[Figure]:
     histories = {name: training["history"] for name, training in first.items()}
     best = {name: training["summary"]["best_epoch"] for name, training in first.items()}
     return [
-        training_charts.learning_curves(f"{key}{'-log' * log}", f"Learning curves, {key}", histories, log, best)
+        training_charts.learning_curves(f"{key}{'-log' * log}", f"Learning curves, {key}", histories, best, log)
         for log in (False, True)
     ]
 

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 
-from report.figures import CYCLE, Figure, draw, ink, legend, plain_ticks
+from report.figures import CYCLE, MARKERS, Figure, draw, ink, legend, plain_ticks
 from report.measures import SMOOTHING_EPOCHS, smooth
 
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
@@ -18,15 +19,15 @@ LEGEND_CHARACTERS = 36  # that fit side by side
 BCE = "Binary crossentropy (nats)"
 
 
-def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool, best: dict | None = None) -> Figure:
+def learning_curves(name: str, title: str, histories: dict[str, dict], best: dict[str, int], log: bool) -> Figure:
     """Binary crossentropy by epoch: solid on the training rows, dashed on the validation rows.
 
     Args:
       name: of the figure.
       title: whose curves, for the alternative text.
       histories: label to a history with `bce` and `val_bce` by epoch.
-      log: whether epochs are on a logarithmic axis.
       best: label to the epoch (from 1) whose weights were kept, to be marked.
+      log: whether epochs are on a logarithmic axis.
     """
     curves = {label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
     low, top = (
@@ -35,12 +36,13 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
     bottom = min(min(pair["val_bce"]) for pair in curves.values()) - BELOW
 
     def paint(axes):
-        for color, (label, pair) in zip(_colors(len(curves)), curves.items(), strict=True):
-            epochs = np.arange(1, len(pair["bce"]) + 1)
-            axes.plot(epochs, pair["bce"], color=color, label=label)
-            axes.plot(epochs, pair["val_bce"], color=color, linestyle=(0, (4, 2)))
-            if best:
-                axes.plot(best[label], pair["val_bce"][best[label] - 1], "o", color=color, markersize=6, clip_on=False)
+        for color, marker, (label, pair) in zip(cycle(CYCLE), cycle(MARKERS), curves.items(), strict=False):
+            epochs, style = np.arange(1, len(pair["bce"]) + 1), {"color": ink(color), "marker": marker, "markersize": 6}
+            kept = best[label] - 1
+            axes.plot(epochs, pair["bce"], color=ink(color))
+            axes.plot(epochs, pair["val_bce"], color=ink(color), linestyle=(0, (4, 2)))
+            axes.plot(epochs[kept], pair["val_bce"][kept], **style)
+            axes.plot([], [], **style, label=label)
         axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
         axes.set_ylim(max(low, bottom) - MARGIN, min(top, TOP) + MARGIN)
         if guess:
@@ -48,7 +50,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
         if log:
             n_epochs = max(len(pair["bce"]) for pair in curves.values())
             axes.set_xscale("log")
-            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), n_epochs)
+            axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), 1.05 * n_epochs)
             plain_ticks(axes.xaxis)
         legend(axes, min(len(curves), max(1, LEGEND_CHARACTERS // max(map(len, curves)))))
 
@@ -56,14 +58,13 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], log: bool
         f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
         for label in curves
     )
-    marks = " Dots mark the epochs whose weights were kept." if best else ""
     guess = " Dotted: ln 2, a guess." if min(top, TOP) + MARGIN > GUESSING else ""
     clipped = " Curves go on outside the figure." if top > TOP or low < bottom else ""
     return draw(
         name,
         f"{title}: binary crossentropy by epoch{' on a logarithmic axis' if log else ''}. Lowest on val: {lows}.",
         f"Solid: train, with dropout in effect. Dashed: val. Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs."
-        f"{marks}{guess}{clipped}",
+        f" Marked: the epochs whose weights were kept.{guess}{clipped}",
         paint,
     )
 
@@ -139,7 +140,3 @@ class _SweepAxis:
             return cls(numbers)
         apart = min(positive) / 10
         return cls([number or apart for number in numbers], True, apart * 10**0.5 if 0 in numbers else 0.0)
-
-
-def _colors(n: int) -> list[str]:
-    return [ink(CYCLE[index % len(CYCLE)]) for index in range(n)]
