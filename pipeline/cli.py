@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 
 import click
 
+from kubeflow.cli import kubeflow
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
 
 DEFAULT_ROWS = 10_000
@@ -143,6 +144,8 @@ def simulate(path, rows, seed):
         write_csv(path, rows, seed)
     click.echo(f"Simulated rows: {os.path.abspath(path)}")
 
+
+cli.add_command(kubeflow)
 
 main = cli
 
