@@ -47,7 +47,7 @@ def _limit(rest) -> None:
     request = rest.request
 
     def limited(*arguments, **options):
-        return request(*arguments, **{**options, "_request_timeout": TIMEOUT_S})
+        return request(*arguments, **{**options, "_request_timeout": (TIMEOUT_S, TIMEOUT_S)})
 
     rest.request = limited
     rest.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0)
@@ -213,10 +213,10 @@ class Client:
                 f"Kubeflow would not {action}. Received: {error.status} {_message(error)}. {remedy}"
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            kind = "no answer" if isinstance(error, urllib3.exceptions.TimeoutError) else type(error).__name__
-            reason = getattr(error, "reason", None)
-            kind = "no answer" if isinstance(reason, urllib3.exceptions.ConnectTimeoutError) else kind
-            kind = "no connection" if isinstance(reason, urllib3.exceptions.NewConnectionError) else kind
+            cause = getattr(error, "reason", None) or error
+            kinds = urllib3.exceptions.NewConnectionError, urllib3.exceptions.TimeoutError
+            words = "no connection", "no answer", type(cause).__name__
+            kind = next((word for kind, word in zip(kinds, words, strict=False) if isinstance(cause, kind)), words[-1])
             raise KubeflowError(
                 f"Kubeflow must answer within {TIMEOUT_S} s. Received: {kind} from {self.endpoint} on the attempt to "
                 f"{action}. Check the endpoint and the network."
