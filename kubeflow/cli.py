@@ -62,6 +62,7 @@ SERVER_OPTIONS = (
 )
 
 RUN_OPTIONS = (
+    click.option("--service-account", default="", help="Who the tasks run as. [Kubeflow's own]"),
     click.option("--experiment", default="higgs", show_default=True, help="What the runs are listed under."),
     click.option(
         "--root",
@@ -92,12 +93,12 @@ def compile_command(path, **given):
 @options(*SERVER_OPTIONS, *RUN_OPTIONS, *PIPELINE_OPTIONS)
 @click.option("--wait", is_flag=True, help="Follow the run to its end.")
 @click.option("--timeout", type=float, default=DAY_S, show_default=True, help="How many seconds to follow it.")
-def submit(endpoint, token, namespace, experiment, root, wait, timeout, **given):
+def submit(endpoint, token, namespace, service_account, experiment, root, wait, timeout, **given):
     """Starts a run."""
     with reported(), tempfile.TemporaryDirectory() as folder:
         from kubeflow.client import Client
 
-        client = Client(endpoint, token, namespace)
+        client = Client(endpoint, token, namespace, service_account)
         package = os.path.join(folder, "pipeline.yaml")
         parameters = _compile(package, given)
         name = _run_name(parameters, datetime.datetime.now(datetime.timezone.utc))
@@ -112,14 +113,14 @@ def submit(endpoint, token, namespace, experiment, root, wait, timeout, **given)
 @click.option("--cron", required=True, metavar="EXPRESSION", help='Six fields, seconds first: "0 0 3 * * *".')
 @click.option("--name", default="higgs-retraining", show_default=True, help="Of the schedule.")
 @options(*SERVER_OPTIONS, *RUN_OPTIONS, *PIPELINE_OPTIONS)
-def schedule(cron, name, endpoint, token, namespace, experiment, root, **given):
+def schedule(cron, name, endpoint, token, namespace, service_account, experiment, root, **given):
     """Starts runs by the clock (UTC), each on the data that is there by then: a folder, a glob or the newest {SPAN}."""
     with reported(), tempfile.TemporaryDirectory() as folder:
         from kubeflow.client import Client
         from kubeflow.cron import check
 
         cron = check(cron)
-        client = Client(endpoint, token, namespace)
+        client = Client(endpoint, token, namespace, service_account)
         package = os.path.join(folder, "pipeline.yaml")
         parameters = _compile(package, given)
         client.schedule(package, experiment, name, parameters, f"{root.rstrip('/')}/{name}", cron)

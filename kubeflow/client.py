@@ -7,6 +7,7 @@ time, and whatever fails is one line. The token goes into the requests and nowhe
 import contextlib
 import io
 import json
+import logging
 import re
 import time
 import warnings
@@ -56,13 +57,14 @@ def _limit(rest) -> None:
 class Client:
     """Experiments, runs and schedules of one server."""
 
-    def __init__(self, endpoint: str, token: str = "", namespace: str = ""):
+    def __init__(self, endpoint: str, token: str = "", namespace: str = "", service_account: str = ""):
         """Connects.
 
         Args:
           endpoint: the server's URL.
           token: a bearer token; empty for none.
           namespace: the profile's, where Kubeflow serves several users; empty for the server's one.
+          service_account: who the tasks run as; empty for Kubeflow's own.
 
         Raises:
           KubeflowError: there is no such server, or it refuses.
@@ -76,7 +78,7 @@ class Client:
         with self._reported(f"talk to {self.endpoint}"):
             self._kfp = _Kfp(host=self.endpoint, existing_token=token or None)
             self._kfp.get_kfp_healthz()
-        self._namespace = namespace or None
+        self._namespace, self._service_account = namespace or None, service_account or None
 
     def submit(self, package: str, experiment: str, name: str, parameters: dict, root: str) -> str:
         """Starts a run and returns its ID.
@@ -90,7 +92,12 @@ class Client:
         """
         with self._reported(f"start {name}"):
             run = self._kfp.run_pipeline(
-                self._experiment(experiment), name, package, params=parameters, pipeline_root=root
+                self._experiment(experiment),
+                name,
+                package,
+                params=parameters,
+                pipeline_root=root,
+                service_account=self._service_account,
             )
         return run.run_id
 
@@ -160,6 +167,7 @@ class Client:
                 pipeline_package_path=package,
                 pipeline_root=root,
                 enable_caching=False,
+                service_account=self._service_account,
             )
         return schedule.recurring_run_id
 
@@ -202,10 +210,9 @@ class Client:
 
     @contextlib.contextmanager
     def _reported(self, action: str) -> Iterator[None]:
-        """Turns what goes wrong between here and the server into one line, and keeps kfp's own chatter back."""
+        """Turns what goes wrong between here and the server into one line."""
         try:
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-                warnings.simplefilter("ignore")
+            with _quiet():
                 yield
         except kfp_server_api.ApiException as error:
             remedy = REMEDIES.get(error.status, "Try again later, or look at the server's log.")
@@ -221,6 +228,19 @@ class Client:
                 f"Kubeflow must answer within {TIMEOUT_S} s. Received: {kind} from {self.endpoint} on the attempt to "
                 f"{action}. Check the endpoint and the network."
             ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what kfp prints, logs and warns of."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
 
 
 def _message(error) -> str:

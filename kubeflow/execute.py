@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 
 import yaml
@@ -27,7 +27,7 @@ STORE = "minio"  # the scheme of Kubeflow's own object store, and the launcher's
 SESSION = json.dumps({"Provider": "minio", "Params": {"disableSSL": "true", "region": "minio"}})
 OUTPUT_FILE = "/tmp/kfp_outputs/output_metadata.json"
 EXECUTOR_INPUT = "{{$}}"
-COPIED_BYTES_MODE = 0o777  # the image's user is another than this machine's
+FOLDER_MODE = 0o777  # the image's user is another than this machine's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +206,7 @@ class _Run:
             os.makedirs(os.path.dirname(pod.path(_local(artifacts["artifacts"][0]["uri"]))), exist_ok=True)
         os.makedirs(pod.path(os.path.dirname(OUTPUT_FILE)), exist_ok=True)
         for folder, _, _ in os.walk(pod.folder):
-            os.chmod(folder, COPIED_BYTES_MODE)
+            os.chmod(folder, FOLDER_MODE)
 
     def _upload(self, pod: Pod, executor_input: dict) -> dict[str, Artifact]:
         """launcher_v2.go, uploadOutputArtifacts; converter.go, there and back."""
@@ -240,9 +240,10 @@ def _local(uri: str) -> str:
 
 def _recorded(value):
     """What remains of a metadata value after ML Metadata kept it."""
-    wrap: Callable = {bool: int, list: lambda v: {"list": v}, dict: lambda v: {"struct": v}}.get(
-        type(value), lambda v: v
-    )
     if value is None:
         raise KubeflowError("Kubeflow's metadata knows no null. Received: null. Leave the property out.")
-    return wrap(value)
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, list):
+        return {"list": value}
+    return {"struct": value} if isinstance(value, dict) else value

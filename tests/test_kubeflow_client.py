@@ -171,13 +171,15 @@ def package(tmp_path_factory):
 
 def test_command_line_submits_what_was_asked_for_and_follows_it(server):
     server_options = ("--endpoint", server.url, "--token", TOKEN)
-    code, output = higgs("kubeflow", "submit", *server_options, "--root", "s3://bucket/higgs", *OPTIONS, "--wait")
+    run_options = ("--root", "s3://bucket/higgs", "--service-account", "higgs", "--wait")
+    code, output = higgs("kubeflow", "submit", *server_options, *run_options, *OPTIONS)
     assert code == 0, output
     [run] = server.runs.values()
     name = run["display_name"]
     assert name.startswith("higgs-l2-higgs-rows-csv-gz-20")
     assert run["runtime_config"]["pipeline_root"] == f"s3://bucket/higgs/{name}"
     assert run["runtime_config"]["parameters"]["architecture"] == "l2"
+    assert run["service_account"] == "higgs"
     assert [found["display_name"] for found in server.experiments.values()] == ["higgs"]
     assert f"Page: {server.url}/#/runs/details/{run['run_id']}" in output
     states = [line.split(" ", 1)[1] for line in output.splitlines()[2:]]

@@ -2,10 +2,11 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
-from conftest import Run, higgs
+from conftest import Run, higgs, make_rows, to_csv
 
 from kubeflow import entrypoint
 from kubeflow.execute import execute
@@ -98,6 +99,19 @@ def test_run_time_parameter_that_cannot_be_used_is_refused(compiled, parameter, 
     code, output = higgs("kubeflow", "execute", compiled, "--parameter", parameter)
     assert code == 2
     assert expected in output
+
+
+def test_pattern_with_a_span_reads_the_newest_data(compiled, tmp_path):
+    for span, n_rows in ((1, 300), (2, 400)):
+        folder = tmp_path / f"day-{span}"
+        folder.mkdir()
+        (folder / "rows.csv").write_text(to_csv(make_rows(n_rows, seed=span)))
+    parameters = {"data": f"{tmp_path}/day-{{SPAN}}/*.csv"}
+    tasks = execute(str(compiled), parameters, str(tmp_path / "run"))
+    [examples] = next(outputs for name, outputs in tasks if name == "higgs-example-gen").values()
+    [summary] = Path(stored(tmp_path / "run", examples.uri)).glob("summary-*.json")
+    assert json.loads(summary.read_text())["file"] == f"{tmp_path}/day-2/rows.csv"
+    assert examples.metadata["custom:span"] == 2
 
 
 INPUTS_SPEC = {"artifacts": {"model": {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}}}
