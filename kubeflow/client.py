@@ -38,7 +38,9 @@ class _Kfp(kfp.Client):
 
     def get_kfp_healthz(self, sleep_duration: int = 5):
         api = self._healthz_api
-        _limit(api.api_client.rest_client)
+        if not hasattr(self, "_limited"):  # kfp's constructor calls this before it has an API to limit
+            _limit(api.api_client.rest_client)
+            self._limited = True
         # The generator of one generation of the API names its methods otherwise than that of the other.
         call = getattr(api, "healthz_service_get_healthz", None) or api.get_healthz
         return call()
@@ -206,7 +208,13 @@ class Client:
         return matching[0]
 
     def _experiment(self, name: str) -> str:
-        return self._kfp.create_experiment(name, namespace=self._namespace).experiment_id
+        experiment = self._kfp.create_experiment(name, namespace=self._namespace)
+        if not experiment.experiment_id:
+            raise KubeflowError(
+                f"An endpoint answers as Kubeflow does. Received: something else from {self.endpoint}, such as a "
+                "page to log in. Give a token with --token or HIGGS_KFP_TOKEN, or correct the endpoint."
+            )
+        return experiment.experiment_id
 
     @contextlib.contextmanager
     def _reported(self, action: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from kubeflow.client import Client
 from kubeflow.errors import KubeflowError
 
 TOKEN = "let-me-in"
+LOGIN_PAGE = "<html>Who are you?</html>"
 OPTIONS = ("--image", "registry/higgs:1", "--data", "/mnt/higgs/rows.csv.gz", "--architecture", "l2")
 RUN_STATES = (
     ("PENDING", None),
@@ -60,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = url.path.removeprefix("/apis/v2beta1")
         for begin, status in self.server.faults.items():
             if f"{method} {path}".startswith(begin):
+                if status == LOGIN_PAGE:
+                    return self._send(200, LOGIN_PAGE)
                 if status is None:
                     time.sleep(10)
                     return None
@@ -72,8 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(400, {"message": f"invalid request: {error!r}"})
         return self._send(404, {"message": "no such thing"}) if answer is None else self._send(200, answer)
 
-    def _send(self, status: int, content: dict) -> None:
-        text = json.dumps(content).encode()
+    def _send(self, status: int, content: dict | str) -> None:
+        text = (content if isinstance(content, str) else json.dumps(content)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
@@ -279,6 +282,13 @@ def test_wrong_token_and_dead_endpoint_are_one_line_and_exit_code_2(server):
         assert code == 2
         assert output.startswith("Error: ") and output.count("\n") == 1
         assert expected in output
+
+
+def test_page_to_log_in_is_not_taken_for_kubeflow(client, server, package):
+    server.faults = {"GET /": LOGIN_PAGE, "POST /": LOGIN_PAGE}
+    with pytest.raises(KubeflowError) as caught:
+        client.submit(package, "higgs", "run", {}, "minio://b/run")
+    assert "Received: something else from http://127.0.0.1" in one_line(caught)
 
 
 def test_failed_run_names_the_task_and_the_page(client, server, package):
