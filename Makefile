@@ -5,6 +5,13 @@ PYTHON ?= $(shell cat .python-version)
 DATA ?=
 ARGS ?=
 
+# For the image: its name, what it is built on, and what a host needs to reach the index by; see kubeflow/Dockerfile.
+IMAGE ?= higgs:latest
+BASE_IMAGE ?= debian:trixie-slim
+PIP_CONFIG ?=
+CA ?=
+DOCKER ?= docker
+
 VENV := .venv$(if $(filter-out $(shell cat .python-version),$(PYTHON)),-$(PYTHON))
 BIN := $(VENV)/bin
 UV := .uv/bin/uv
@@ -13,7 +20,12 @@ READY := $(VENV)/.ready
 # One package of TFDV's comes as C++ source only. Where there is no compiler, the index has one too.
 ZIG := $(CURDIR)/.uv/bin/python -m ziglang
 
-.PHONY: run test setup lock lint clean
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerfile \
+	--build-arg BASE_IMAGE=$(BASE_IMAGE) \
+	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
+comma := ,
+
+.PHONY: run test setup lock lint clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
@@ -49,6 +61,16 @@ $(UV): requirements.txt
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > .uv/uv.txt
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .uv/uv.txt
 	@touch $@
+
+## Builds the image for Kubeflow. Needs Docker with BuildKit: 23 or later, or 20.10 with its own client.
+image:
+	$(BUILD) --tag $(IMAGE) .
+
+## Runs the tests in the image; ARGS are handed to pytest.
+test-image: image
+	$(BUILD) --target test --tag $(IMAGE)-test .
+	$(DOCKER) run --rm --network none --volume '$(CURDIR):/src:ro' --workdir /src $(IMAGE)-test \
+		python -m pytest -p no:cacheprovider $(ARGS)
 
 ## Writes requirements.txt anew from requirements.in, for every Python at once.
 lock: $(UV)

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from kubeflow.cli import kubeflow
 from kubeflow.serving.cli import predict, serving
 from pipeline.exits import BLESSED, NOT_BLESSED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
@@ -20,7 +21,7 @@ def cli():
     """
 
 
-for command in (study, report, tensorboard, predict, serving):
+for command in (study, report, tensorboard, kubeflow, predict, serving):
     cli.add_command(command)
 
 

@@ -71,6 +71,16 @@ def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
     )
 
 
+def asked_by(config: EvalConfig) -> tuple[float, float]:
+    """The arguments with which `eval_config` gave this configuration."""
+    [spec] = config.metrics_specs
+    metrics = {json.loads(metric.config)["name"]: metric for metric in spec.metrics}
+    [asked] = metrics[BCE].per_slice_thresholds
+    improvement = -asked.threshold.change_threshold.absolute.value
+    confidence = json.loads(metrics[NO_SKILL].config)["confidence"] if metrics[NO_SKILL].per_slice_thresholds else 0.0
+    return (0.0 if improvement <= SMALLEST_IMPROVEMENT else improvement), confidence
+
+
 def _change_at_most(bound: float) -> MetricThreshold:
     return MetricThreshold(
         change_threshold=GenericChangeThreshold(

@@ -157,7 +157,10 @@ def create_pipeline(config: Config) -> Pipeline:
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),
         # Not cached while another model is being served: a push that was undone since is done again.
-        custom_config={"newest_version": newest_version(places.serving), "origin": config.data.origin},
+        custom_config={
+            "newest_version": newest_version(places.serving) if config.cache else None,
+            "origin": config.data.origin,
+        },
     )
     tuning = [hyperparameters] if hyperparameters else []
     trained = [candidate, baseline, evaluator, infra_validator, pusher]

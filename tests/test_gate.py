@@ -22,7 +22,7 @@ from models.architectures import Architecture
 from models.networks import build
 from models.signatures import export
 from pipeline.config import GateConfig
-from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, eval_config
+from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, asked_by, eval_config
 from pipeline.local_runner import with_defaults
 from pipeline.summary import judge
 
@@ -165,6 +165,11 @@ def test_confidence_refuses_what_beats_only_a_baseline_that_is_worse_than_a_cons
     assert measured(uri, "candidate", UPPER) < 0 < measured(uri, "candidate", NO_SKILL)
     assert not blessed
     assert evaluate(blessed_run, *pair, tmp_path / "b")[0]
+
+
+@pytest.mark.parametrize("gate", [(0.0, 0.0), (0.01, 0.0), (0.0, 0.9), (0.002, 0.99)])
+def test_evaluation_says_what_the_gate_asked(gate):
+    assert asked_by(eval_config(*gate)) == gate
 
 
 def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1) -> dict[str, float]:

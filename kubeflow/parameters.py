@@ -1,0 +1,163 @@
+"""What a person changes from run to run: the pipeline's run-time parameters, and what each of them does to a task.
+
+TFX writes a component's settings into the pipeline spec as JSON texts, inside of which Kubeflow fills in nothing. So a
+run-time parameter goes to the tasks that it concerns as an input of its own, and the entrypoint applies it there.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+
+from datasets.provenance import SIMULATED, is_simulated
+from models.architectures import named
+from pipeline.config import Config, GateConfig
+from pipeline.data import data_files, split_pattern
+from pipeline.errors import ConfigError
+
+EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"
+CANDIDATE, BASELINE = "trainer-candidate", "trainer-baseline"
+
+KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}  # as a pipeline spec calls them
+
+Effect = Callable[[dict, object], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A run-time parameter.
+
+    Attributes:
+      name: in the pipeline spec.
+      setting: the key of `Config` that it takes its default from; empty for none.
+      kind: str, int or float.
+      description: for those who fill it in.
+      effects: task to what the parameter's value does to the task's settings, a dict that is edited in place.
+    """
+
+    name: str
+    setting: str
+    kind: type
+    description: str
+    effects: dict[str, Effect]
+
+    def default(self, config: Config) -> object:
+        """The setting's value in a configuration."""
+        value = config
+        for part in self.setting.split("."):
+            value = getattr(value, part)
+        return value
+
+
+def _edit(settings: dict, key: str, *path: str | int, **values) -> None:
+    """Changes values deep inside of the JSON text that is one of a task's settings."""
+    tree = json.loads(settings[key])
+    node = tree
+    for part in path:
+        node = node[part]
+    node.update(values)
+    settings[key] = json.dumps(tree)
+
+
+def _read_from(settings: dict, path: str) -> None:
+    settings["input_base"], pattern = split_pattern(path)
+    _edit(settings, "input_config", "splits", 0, pattern=pattern)
+
+
+def _ingest_as(settings: dict, origin: str) -> None:
+    """Refuses to pass simulated rows off as real ones, wherever this machine can tell."""
+    [split] = json.loads(settings["input_config"])["splits"]
+    path = os.path.join(settings["input_base"], split["pattern"])
+    if origin != SIMULATED and is_simulated(data_files(path)):
+        raise ConfigError(
+            f"Simulated rows are called so. Received: origin {origin!r} for {path}. "
+            "Give the parameter origin=simulated."
+        )
+    _edit(settings, "custom_config", "custom_config", "value", origin=origin)
+
+
+def _push_as(settings: dict, origin: str) -> None:
+    _edit(settings, "custom_config", origin=origin)
+
+
+def _train(settings: dict, architecture: str) -> None:
+    _edit(settings, "custom_config", architecture=named(architecture).to_dict())
+
+
+def _train_for(settings: dict, epochs: int) -> None:
+    _edit(settings, "custom_config", "rules", epochs=epochs)
+
+
+def _ask_for(settings: dict, min_improvement: float) -> None:
+    _change_gate(settings, min_improvement=min_improvement)
+
+
+def _be_sure(settings: dict, confidence: float) -> None:
+    _change_gate(settings, confidence=confidence)
+
+
+def _change_gate(settings: dict, **changes) -> None:
+    from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
+    from tfx.utils import proto_utils
+
+    from pipeline.gate import asked_by, eval_config
+
+    gate = GateConfig(*asked_by(proto_utils.json_to_proto(settings["eval_config"], EvalConfig())))
+    gate = dataclasses.replace(gate, **changes)
+    settings["eval_config"] = proto_utils.proto_to_json(eval_config(gate.min_improvement, gate.confidence))
+
+
+def _nothing(settings: dict, value: object) -> None:
+    """For a parameter that only tells cached results apart."""
+
+
+PARAMETERS = (
+    Parameter(
+        "data",
+        "data.path",
+        str,
+        "The rows: a file, a folder or a glob of .csv and .csv.gz; {SPAN} stands for the highest number there is.",
+        {EXAMPLE_GEN: _read_from},
+    ),
+    Parameter(
+        "origin",
+        "data.origin",
+        str,
+        "real or simulated; every output says which.",
+        {EXAMPLE_GEN: _ingest_as, PUSHER: _push_as},
+    ),
+    Parameter("architecture", "train.architecture", str, "The candidate's name.", {CANDIDATE: _train}),
+    Parameter(
+        "epochs", "train.epochs", int, "At most this many passes.", {CANDIDATE: _train_for, BASELINE: _train_for}
+    ),
+    Parameter(
+        "min_improvement",
+        "gate.min_improvement",
+        float,
+        "Nats by which the candidate must beat the baseline; 0 for any at all.",
+        {EVALUATOR: _ask_for},
+    ),
+    Parameter(
+        "confidence",
+        "gate.confidence",
+        float,
+        "Of the interval of the difference, which must lie below -min_improvement as a whole; 0 to do without.",
+        {EVALUATOR: _be_sure},
+    ),
+)
+
+DATA_VERSION = Parameter(
+    "data_version",
+    "",
+    str,
+    "A name for the state of the data: HiggsExampleGen's cache knows the rows by it.",
+    {EXAMPLE_GEN: _nothing},
+)
+
+
+def apply(task: str, settings: dict) -> None:
+    """Takes the run-time parameters out of a task's settings and lets each do its work on the others."""
+    for parameter in (*PARAMETERS, DATA_VERSION):
+        if task in parameter.effects and parameter.name in settings:
+            value = settings.pop(parameter.name)
+            parameter.effects[task](settings, parameter.kind(value))

@@ -1,0 +1,103 @@
+"""What each task needs of the cluster, and how it is repeated.
+
+higgs kubeflow compile --need trainer-candidate.memory_gb=16 --need trainer-candidate.accelerator=nvidia.com/gpu
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+
+from kubeflow.errors import KubeflowError
+from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What one task needs.
+
+    Attributes:
+      cpu: cores that the pod asks for; it may use more where there are.
+      memory_gb: what the pod asks for and is held to.
+      accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
+      n_accelerators: how many of them.
+      retries: how often a failed pod is tried again.
+      backoff_s: seconds before the first retry, doubled for each further one.
+      cached: whether an earlier result for the same inputs, parameters and image may stand in.
+      mounted: whether the volumes are mounted, as for what reads or writes outside of the artifact store.
+    """
+
+    cpu: float = 1.0
+    memory_gb: float = 4.0
+    accelerator: str = ""
+    n_accelerators: int = 1
+    retries: int = 2
+    backoff_s: int = 30
+    cached: bool = True
+    mounted: bool = False
+
+
+NEEDS = {
+    # Its driver, which would look at the data, does not run on open-source Kubeflow: the cache would not see new rows.
+    EXAMPLE_GEN: Needs(cpu=2, cached=False, mounted=True),
+    "statistics-gen": Needs(cpu=2),
+    "import-schema-gen": Needs(),
+    "higgs-example-validator": Needs(),
+    "transform": Needs(cpu=2),
+    BASELINE: Needs(cpu=2),
+    CANDIDATE: Needs(cpu=2, memory_gb=8),
+    EVALUATOR: Needs(cpu=2),
+    "higgs-infra-validator": Needs(),
+    # Whether there is something to push depends on what is served, which is no input of it.
+    PUSHER: Needs(cached=False, mounted=True),
+}
+
+
+def with_needs(needs: dict[str, Needs], texts: Iterable[str]) -> dict[str, Needs]:
+    """Applies `task.field=value` texts in order.
+
+    Raises:
+      KubeflowError: no such task or field, or a value of another type.
+    """
+    for text in texts:
+        key, _, value = text.partition("=")
+        task, _, name = key.partition(".")
+        fields = {field.name: field.type for field in dataclasses.fields(Needs)}
+        known = [f"{task}.{name}" for task in needs for name in fields]
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            remedy = (
+                f"Did you mean {close[0]}?" if close else f"Tasks are {', '.join(needs)}; fields {', '.join(fields)}."
+            )
+            raise KubeflowError(f"A need is TASK.FIELD=VALUE. Received: {text!r}. {remedy}")
+        needs = needs | {task: dataclasses.replace(needs[task], **{name: _convert(value, fields[name], text)})}
+    return needs
+
+
+def _convert(value: str, kind: type, text: str):
+    words = {"true": True, "false": False}
+    try:
+        converted = words[value.lower()] if kind is bool else kind(value)
+        if kind in (int, float) and not converted >= 0:
+            raise ValueError
+    except (KeyError, ValueError):
+        name = {bool: "true or false", int: "a whole number, at least 0", float: "a number, at least 0"}[kind]
+        raise KubeflowError(f"This need is {name}. Received: {text!r}. Correct the value.") from None
+    return converted
+
+
+def container_resources(needs: Needs) -> dict:
+    """The `resources` of a container in a pipeline spec; in the fields that every KFP 2 knows."""
+    resources = {"cpuRequest": needs.cpu, "memoryRequest": needs.memory_gb, "memoryLimit": needs.memory_gb}
+    if needs.accelerator:
+        resources["accelerator"] = {"type": needs.accelerator, "count": str(needs.n_accelerators)}
+    return resources
+
+
+def retry_policy(needs: Needs) -> dict:
+    """The `retryPolicy` of a task in a pipeline spec."""
+    return {
+        "maxRetryCount": needs.retries,
+        "backoffDuration": f"{needs.backoff_s}s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": "3600s",
+    }

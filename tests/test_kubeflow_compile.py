@@ -1,0 +1,175 @@
+"""The compiled spec: what Kubeflow Pipelines will and will not take."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import higgs
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from kubeflow.compile import mounts_of, task_name
+from kubeflow.errors import KubeflowError
+from kubeflow.parameters import PARAMETERS
+from kubeflow.resources import NEEDS, with_needs
+
+OPTIONS = (
+    *("--image", "registry/higgs:1", "--data", "/mnt/higgs/day-{SPAN}/*.csv.gz", "--architecture", "dropout"),
+    *("--epochs", "7", "--min-improvement", "0.01", "--confidence", "0.95"),
+    *("--volume", "higgs:/mnt/higgs"),
+    *("--need", "trainer-candidate.accelerator=nvidia.com/gpu", "--need", "trainer-candidate.memory_gb=16"),
+    *("--need", "transform.cached=false", "--need", "transform.retries=0"),
+)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory) -> list[dict]:
+    """The documents of a compiled file."""
+    path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
+    code, output = higgs("kubeflow", "compile", "--to", path, *OPTIONS)
+    assert code == 0, output
+    assert output == f"Pipeline spec: {path}\n"
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+@pytest.fixture(scope="module")
+def spec(documents) -> dict:
+    return documents[0]
+
+
+def test_spec_has_no_field_that_kubeflow_does_not_know(documents):
+    spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+    assert spec.schema_version == "2.1.0"
+    json_format.ParseDict(documents[0]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    json_format.ParseDict(documents[1], pipeline_spec_pb2.PlatformSpec())
+
+
+def test_every_task_is_there_under_a_name_that_argo_takes(spec):
+    tasks = spec["root"]["dag"]["tasks"]
+    assert set(tasks) == set(NEEDS)
+    for name, task in tasks.items():
+        assert re.fullmatch(r"[a-z][-a-z0-9]*", name)
+        assert task["taskInfo"]["name"] == name
+        assert set(task.get("dependentTasks", [])) <= set(tasks)
+        component = spec["components"][task["componentRef"]["name"]]
+        assert component["executorLabel"] in spec["deploymentSpec"]["executors"]
+    assert "higgs-example-validator" in tasks["transform"]["dependentTasks"]
+
+
+@pytest.mark.parametrize(("node", "name"), [("HiggsExampleGen", "higgs-example-gen"), ("Trainer.x", "trainer-x")])
+def test_names_are_made_of_words(node, name):
+    assert task_name(node) == name
+
+
+def test_what_changes_between_runs_is_a_run_time_parameter_with_its_default(spec):
+    given = spec["root"]["inputDefinitions"]["parameters"]
+    assert {name: definition["defaultValue"] for name, definition in given.items()} == {
+        "data": "/mnt/higgs/day-{SPAN}/*.csv.gz",
+        "origin": "real",
+        "architecture": "dropout",
+        "epochs": 7,
+        "min_improvement": 0.01,
+        "confidence": 0.95,
+    }
+    for parameter in PARAMETERS:
+        for task in parameter.effects:
+            inputs = spec["root"]["dag"]["tasks"][task]["inputs"]["parameters"]
+            assert inputs[parameter.name] == {"componentInputParameter": parameter.name}
+
+
+def test_entrypoint_is_told_the_types_of_all_inputs(spec):
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
+        arguments = container["args"]
+        assert container["command"] == ["python", "-m", "kubeflow.entrypoint"]
+        assert container["image"] == "registry/higgs:1"
+        assert arguments[arguments.index("--task") + 1] == name
+        definitions = json.loads(arguments[arguments.index("--json_serialized_inputs_spec_args") + 1])
+        assert set(definitions.get("parameters", {})) == set(task["inputs"]["parameters"])
+        assert set(definitions.get("artifacts", {})) == set(task["inputs"].get("artifacts", {}))
+
+
+def test_driver_of_example_gen_is_run_by_the_entrypoint_alone(spec):
+    for name in NEEDS:
+        container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
+        assert ("--run_driver" in container["args"]) == (name == "higgs-example-gen")
+        assert "lifecycle" not in container
+
+
+def test_needs_retries_and_caching_are_each_task_s_own(spec):
+    tasks, executors = spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"]
+    candidate = executors["exec-trainer-candidate"]["container"]["resources"]
+    assert candidate["accelerator"] == {"type": "nvidia.com/gpu", "count": "1"}
+    assert candidate["memoryLimit"] == candidate["memoryRequest"] == 16
+    assert "accelerator" not in executors["exec-trainer-baseline"]["container"]["resources"]
+    assert "retryPolicy" not in tasks["transform"]
+    assert tasks["statistics-gen"]["retryPolicy"]["maxRetryCount"] == 2
+    not_cached = {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")}
+    assert not_cached == {"higgs-example-gen", "higgs-pusher", "transform"}
+
+
+def test_volumes_are_mounted_where_data_is_read_and_models_are_pushed(documents):
+    mounts = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(mounts) == {"exec-higgs-example-gen", "exec-higgs-pusher"}
+    for mount in mounts.values():
+        assert mount == {"pvcMount": [{"constant": "higgs", "mountPath": "/mnt/higgs"}]}
+
+
+def test_nothing_in_the_spec_depends_on_where_it_was_compiled(documents):
+    assert str(Path(__file__).parent.parent) not in yaml.safe_dump_all(documents)
+    schema = documents[0]["root"]["dag"]["tasks"]["import-schema-gen"]["inputs"]["parameters"]["schema_file"]
+    assert schema["runtimeValue"]["constant"].startswith("package:models/schema.pbtxt#")
+
+
+def test_data_that_is_named_by_a_version_is_ingested_once(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    code, output = higgs("kubeflow", "compile", "--to", path, *OPTIONS, "--data-version", "2026-11")
+    assert code == 0, output
+    [spec, _] = yaml.safe_load_all(path.read_text())
+    task = spec["root"]["dag"]["tasks"]["higgs-example-gen"]
+    assert task["cachingOptions"] == {"enableCache": True}
+    assert task["inputs"]["parameters"]["data_version"] == {"componentInputParameter": "data_version"}
+    assert spec["root"]["inputDefinitions"]["parameters"]["data_version"]["defaultValue"] == "2026-11"
+
+
+@pytest.mark.parametrize(
+    ("need", "message"),
+    [
+        ("trainer-candidat.cpu=2", "Did you mean trainer-candidate.cpu?"),
+        ("transform.memory=2", "Did you mean transform.memory_gb?"),
+        ("nothing", "A need is TASK.FIELD=VALUE. Received: 'nothing'. Tasks are higgs-example-gen"),
+        ("transform.cpu=many", "a number, at least 0. Received: 'transform.cpu=many'."),
+        ("transform.retries=-1", "a whole number, at least 0. Received: 'transform.retries=-1'."),
+        ("transform.cached=perhaps", "true or false. Received: 'transform.cached=perhaps'."),
+    ],
+)
+def test_need_that_cannot_be_used_is_refused_in_one_line(need, message):
+    with pytest.raises(KubeflowError) as caught:
+        with_needs(NEEDS, [need])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("volume", ["higgs", "higgs:mnt", ":/mnt", "Higgs_1:/mnt"])
+def test_volume_that_is_none_is_refused(volume):
+    with pytest.raises(KubeflowError, match="CLAIM:FOLDER"):
+        mounts_of([volume])
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (("--data", "rows.csv"), "The data path is absolute, or a URI: it is a pod that looks for it."),
+        (("--output", "runs"), "The output folder is absolute, or a URI"),
+        (("--architecture", "droput"), "Did you mean dropout?"),
+        (("--set", "tuner.enabled=true"), "Tuning keeps its trials on one machine."),
+    ],
+)
+def test_pipeline_that_cannot_run_is_refused_before_anything_is_written(tmp_path, option, expected):
+    code, output = higgs("kubeflow", "compile", "--to", tmp_path / "p.yaml", *OPTIONS, *option)
+    assert code == 2
+    assert expected in output
+    assert output.count("\n") == 1
+    assert not (tmp_path / "p.yaml").exists()
