@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from components.sums import crossentropies
 from models.errors import ModelError
+from models.rules import Rules
 from models.training import fit
 from pipeline.digest import digest_source
 from study.data import Dataset
@@ -38,9 +39,15 @@ class Task:
     fold: int | None
 
     @property
+    def rules(self) -> Rules:
+        """Of this training, with a seed of its own."""
+        rules = self.variant.rules
+        return dataclasses.replace(rules, seed=rules.seed + self.repeat)
+
+    @property
     def seed(self) -> int:
         """Of this training."""
-        return self.variant.rules.seed + self.repeat
+        return self.rules.seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +125,14 @@ class Trainings:
     def _path(self, task: Task) -> str:
         """Where a training is kept: under a digest of everything that decides it."""
         variant = task.variant
-        key = [*self._digests, variant.architecture.to_dict(), dataclasses.asdict(variant.rules), variant.n_rows]
-        text = json.dumps([*key, task.seed, task.fold], sort_keys=True)
+        key = [
+            *self._digests,
+            variant.architecture.to_dict(),
+            dataclasses.asdict(task.rules),
+            variant.n_rows,
+            task.fold,
+        ]
+        text = json.dumps(key, sort_keys=True)
         return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest()[:24] + ".npz")
 
     def _train(self, task: Task, path: str) -> None:
@@ -130,8 +143,7 @@ class Trainings:
             scored = tf.boolean_mask(dataset.train[0], self._folds == task.fold)
             rows = rows[self._folds != task.fold]
         train, augmentation = dataset.part(rows[: variant.n_rows])
-        rules = dataclasses.replace(variant.rules, seed=task.seed)
-        training = fit(variant.architecture, rules, train, dataset.val, augmentation=augmentation)
+        training = fit(variant.architecture, task.rules, train, dataset.val, augmentation=augmentation)
         record = {"seed": task.seed, "fold": task.fold, "summary": training.summary, "history": training.history}
         with open(path + ".part", "wb") as file:
             np.savez(file, record=json.dumps(record), probabilities=score(training.network, scored))
