@@ -18,7 +18,7 @@ from models.rules import Rules
 
 ARTEFACTS = Path(__file__).parent / "artefacts"  # screenshots, for whoever wants to look
 RUN_FIGURES = {
-    "learning-curves", "learning-curves-log", "roc", "rejection", "calibration", "scores", "importance",
+    "learning-curves", "learning-curves-log", "roc", "rejection", "calibration", "scores", "importance", "slices",
 }  # fmt: skip
 STUDY_FIGURES = {
     "ranking", "sizes", "sizes-log", "regularizers", "regularizers-log", "sweep",
@@ -98,7 +98,7 @@ def text_of(page: Path) -> str:
 def test_run_ends_with_its_report_and_pictures(blessed_run, run_page):
     assert f"report: {run_page}" in blessed_run.output
     for suffix in ("svg", "png"):
-        assert {path.stem for path in run_page.with_suffix("").glob(f"*.{suffix}")} >= RUN_FIGURES
+        assert {path.stem for path in run_page.with_suffix("").glob(f"*.{suffix}")} == RUN_FIGURES
 
 
 def test_page_needs_no_other_file_and_no_script(run_page, study_page):
@@ -223,7 +223,7 @@ def test_every_figure_is_legible_in_a_browser(tab, request, kind, names, view, w
     tab.open(request.getfixturevalue(f"{kind}_page"), width, 844, dark)
     tab.screenshot(ARTEFACTS / f"{kind}-{view}.png")
     figures = tab.evaluate(FIGURES)
-    assert {figure["name"] for figure in figures} >= names
+    assert {figure["name"] for figure in figures} == names
     for figure in figures:
         assert 0 <= figure["left"] < figure["right"] <= width
         assert figure["height"] > 60, figure
