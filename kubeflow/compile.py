@@ -114,7 +114,9 @@ def _compile_for_vertex(config: Config, image: str) -> dict:
     from pipeline.graph import create_pipeline
     from pipeline.local_runner import with_defaults
 
-    config = dataclasses.replace(config, cache=False, beam_args=with_defaults(config.beam_args))
+    # Kubeflow keeps the metadata itself; for SQLite, TFX would make the pods' output folder here and now.
+    elsewhere = "mysql://kubeflow/metadata"
+    config = dataclasses.replace(config, cache=False, beam_args=with_defaults(config.beam_args), metadata=elsewhere)
     runner_config = KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
     )

@@ -23,6 +23,7 @@ def compiled(tmp_path_factory):
     data = ("--data", "/nowhere/rows.csv", "--output", folder / "pushed")
     code, output = higgs("kubeflow", "compile", "--to", path, "--image", "higgs", *data, "--epochs", 1)
     assert code == 0, output
+    assert [path] == list(folder.iterdir()), "compiling makes the file and nothing else"
     return path
 
 
