@@ -1,6 +1,7 @@
 """Which package may import which, and what must not be imported for nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,14 @@ def test_packages_import_in_one_direction_only(package):
         # The one command line sits on top of everything.
         allowed = set(ALLOWED) if file == ROOT / "pipeline" / "cli.py" else ALLOWED[package]
         assert imported_packages(file) <= allowed, file
+
+
+def test_image_is_built_from_every_package():
+    [line] = [line for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("packages =")]
+    packages = {name.split(".")[0] for name in re.findall(r'"([^"]+)"', line)}
+    assert packages == set(ALLOWED)
+    kept = (ROOT / "kubeflow" / "Dockerfile.dockerignore").read_text().split()
+    assert {f"!{package}" for package in packages} <= set(kept)
 
 
 def python(code: str) -> str:
