@@ -109,7 +109,6 @@ def create_pipeline(config: Config) -> Pipeline:
       ModelError: an architecture's name is unknown.
     """
     data = data_components(config)
-    places = Places(config)
     hyperparameters = hyperparameters_node(config, data)
 
     def trainer(name: str, architecture: str, **inputs) -> Trainer:
@@ -132,6 +131,14 @@ def create_pipeline(config: Config) -> Pipeline:
     tuned = {"hyperparameters": hyperparameters.outputs[HYPERPARAMETERS]} if hyperparameters else {}
     candidate = trainer("candidate", config.train.architecture, **tuned)
     baseline = trainer("baseline", config.train.baseline)
+    tuning = [hyperparameters] if hyperparameters else []
+    gate = gate_components(config, data, candidate, baseline)
+    return _pipeline(config, [*data.in_order(), *tuning, candidate, baseline, *gate])
+
+
+def gate_components(config: Config, data: DataComponents, candidate: Trainer, baseline: Trainer) -> list:
+    """What judges the candidate, tries it out, and serves it."""
+    places = Places(config)
     evaluator = HiggsEvaluator(
         examples=data.examples,
         model=candidate.outputs["model"],
@@ -162,9 +169,7 @@ def create_pipeline(config: Config) -> Pipeline:
             "origin": config.data.origin,
         },
     )
-    tuning = [hyperparameters] if hyperparameters else []
-    trained = [candidate, baseline, evaluator, infra_validator, pusher]
-    return _pipeline(config, [*data.in_order(), *tuning, *trained])
+    return [evaluator, infra_validator, pusher]
 
 
 def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Importer | None:
