@@ -46,4 +46,6 @@ def group(fields: dict) -> str:
 def _regularizers(fields: dict) -> list[tuple[str, bool | float | list[float]]]:
     """Name and strength of each regularizer, one strength for all layers or a list."""
     others = {name: value for name, value in fields.items() if name not in ("hidden_units", "activation", "penalized")}
+    if others.get("members") == 1:
+        del others["members"]
     return [(name, value) for name, value in others.items() if (any(value) if isinstance(value, list) else value)]

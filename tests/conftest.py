@@ -64,6 +64,11 @@ class Run:
         return json.loads(max(self.folder.glob("results/*/summary.json")).read_text())
 
     @property
+    def first_summary(self) -> dict:
+        """The oldest run's summary: later tests may have run again in the same folder."""
+        return json.loads(min(self.folder.glob("results/*/summary.json")).read_text())
+
+    @property
     def cached(self) -> set[str]:
         """The stages that were taken from earlier runs."""
         return {stage["name"] for stage in self.summary["stages"] if stage["cached"]}

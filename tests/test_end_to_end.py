@@ -27,7 +27,7 @@ STAGES = {
 
 def test_run_ends_blessed_and_says_so(blessed_run):
     assert blessed_run.exit_code == 0, blessed_run.output
-    summary = blessed_run.summary
+    summary = blessed_run.first_summary
     verdict = summary["verdict"]
     assert verdict["blessed"]
     assert verdict["candidate"] < verdict["baseline"] < 0.693
@@ -41,7 +41,7 @@ def test_run_ends_blessed_and_says_so(blessed_run):
 def test_every_output_says_that_rows_are_simulated(blessed_run):
     assert "Rows: simulated" in blessed_run.output
     assert "on simulated rows" in blessed_run.output
-    assert blessed_run.summary["origin"] == "simulated"
+    assert blessed_run.first_summary["origin"] == "simulated"
     [version] = blessed_run.versions
     assert "simulated" in (version / "assets.extra" / "source.txt").read_text()
 
@@ -85,7 +85,7 @@ def test_pushed_model_scores_eval_rows_as_the_evaluator_did_in_both_input_forms(
         [sys.executable, "-c", SCORE, str(version), examples], capture_output=True, text=True, check=True
     )
     scores = json.loads(result.stdout.splitlines()[-1])
-    assert scores["bce"] == pytest.approx(blessed_run.summary["verdict"]["candidate"], abs=1e-5)
+    assert scores["bce"] == pytest.approx(blessed_run.first_summary["verdict"]["candidate"], abs=1e-5)
     assert scores["n_names"] == 28
     assert scores["apart"] < 1e-6
     assert scores["sigmoid"] < 1e-6

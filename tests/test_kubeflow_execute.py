@@ -46,7 +46,7 @@ def stored(folder, uri: str) -> str:
 
 
 def test_pipeline_ends_with_the_verdict_of_a_local_run(outputs, compiled, blessed_run):
-    verdict = blessed_run.summary["verdict"]
+    verdict = blessed_run.first_summary["verdict"]
     assert outputs["higgs-evaluator"]["blessing"].metadata["blessed"] == verdict["blessed"] == 1
     evaluation = stored(compiled.parent, outputs["higgs-evaluator"]["evaluation"].uri)
     assert metrics(evaluation, "candidate")[BCE] == pytest.approx(verdict["candidate"], abs=1e-6)

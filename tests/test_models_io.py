@@ -9,10 +9,15 @@ from components.records import RecordEncoder
 from models.errors import ModelError
 from models.features import COLUMNS
 from models.inputs import load
+from models.transform_graph import TransformGraph
+
+
+def transform_graph(run) -> TransformGraph:
+    return TransformGraph(run.artifact("Transform", "transform_graph"))
 
 
 def test_features_are_normalised_by_mean_and_deviation_of_the_training_split(blessed_run):
-    graph = blessed_run.artifact("Transform", "transform_graph")
+    graph = transform_graph(blessed_run)
     examples = blessed_run.artifact("HiggsExampleGen", "examples")
     train = read_rows(f"{examples}/Split-train").astype(np.float64)
     mean, deviation = train[:, 1:].mean(0), train[:, 1:].std(0)
@@ -29,13 +34,13 @@ def test_gzipped_shards_are_read_too(blessed_run, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "a.gz"), "GZIP") as writer:
         for record in records:
             writer.write(record[12:-4].tobytes())
-    _, labels = load([str(tmp_path / "*")], blessed_run.artifact("Transform", "transform_graph"))
+    _, labels = load([str(tmp_path / "*")], transform_graph(blessed_run))
     assert np.array_equal(labels.numpy()[:, 0], rows[:, 0])
 
 
 def test_no_examples_are_one_line(blessed_run, tmp_path):
     with pytest.raises(ModelError, match="Received: none in"):
-        load([str(tmp_path / "*")], blessed_run.artifact("Transform", "transform_graph"))
+        load([str(tmp_path / "*")], transform_graph(blessed_run))
 
 
 def test_slices_are_counted_from_raw_features(blessed_run):
