@@ -41,8 +41,9 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
         )(outputs)
         if architecture.batch_norm:
             outputs = keras.layers.BatchNormalization()(outputs)
-        activity = _mean_over_events(penalty) if of_activity and penalty else None
-        outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
+        outputs = keras.layers.Activation(architecture.activation)(outputs)
+        if of_activity and penalty:
+            outputs = ActivityPenalty(penalty)(outputs)
         if dropout:
             outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
     return _dense(1, next(seeds))(outputs)
@@ -52,9 +53,20 @@ def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
     return keras.layers.Dense(n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
 
 
-def _mean_over_events(penalty):
-    """Keras 3 sums a penalty of activities over the batch, so that it would grow with the batch size."""
-    return lambda activity: penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype)
+class ActivityPenalty(keras.layers.Layer):
+    """Adds a penalty of its input, float32 [batch, n], to the loss, as a mean over the batch's events.
+
+    Keras's own `activity_regularizer` is a sum over the batch in some versions and a mean in others.
+    """
+
+    def __init__(self, penalty: keras.regularizers.Regularizer, **kwargs):
+        super().__init__(**kwargs)
+        self._penalty = penalty
+
+    def call(self, activity):
+        """Hands its input on as it is."""
+        self.add_loss(self._penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype))
+        return activity
 
 
 class MeanProbability(keras.layers.Layer):
