@@ -150,7 +150,7 @@ class RowParser:
                 return "Values must be finite.", shown, "Correct or remove the row."
             if not NUMBER.fullmatch(field):
                 return "Values must be numbers.", shown, "Correct or remove the row."
-            if abs(float(field)) > np.finfo(np.float32).max:
+            if abs(float(field)) > float(np.finfo(np.float32).max):
                 return "Values must fit in 32-bit floats.", shown, "Correct or remove the row."
             if self.labelled and name == self.columns[0] and float(field) not in (0.0, 1.0):
                 return "The label must be 0 or 1.", shown, "Correct the label or remove the row."
