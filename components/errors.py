@@ -1,5 +1,7 @@
 """What can be wrong with the input of a component: one line with the rule, what was received and the remedy."""
 
+import re
+
 
 class IngestionError(ValueError):
     """The data cannot be used."""
@@ -15,3 +17,14 @@ class MissingBaselineError(ValueError):
 
 class UnservableModelError(ValueError):
     """The exported model does not answer requests as it must."""
+
+
+def ingestion_error_within(error: BaseException) -> IngestionError | None:
+    """The data's own fault behind what a Beam runner raised; runners hand on the text of a worker's traceback only."""
+    name = IngestionError.__name__
+    found = re.findall(rf"{name}: (.*?)(?: \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE)
+    if found:
+        return IngestionError(found[-1])
+    if "No space left on device" in str(error):
+        return IngestionError("Examples need room on the disk. Received: no space left. Free some and run again.")
+    return None

@@ -5,7 +5,6 @@ This one keeps its contract - the Examples artifact, its driver, its configurati
 """
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import IngestionError
+from components.errors import IngestionError, ingestion_error_within
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.splits import RowRange, SplitRule
 
@@ -63,7 +62,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             with self._make_beam_pipeline() as pipeline:
                 _ = pipeline | beam.Create(sources) | beam.Reshuffle() | beam.ParDo(IngestFile(ingestion))
         except Exception as error:
-            raise _ingestion_error_within(error) or error from None
+            raise ingestion_error_within(error) or error from None
         check_splits(read_summary(examples.uri))
 
 
@@ -146,14 +145,3 @@ def _input_paths(exec_properties: dict[str, Any]) -> list[str]:
     if not paths:
         raise IngestionError(f"Data must be {' or '.join(SUFFIXES)} files. Received: none at {pattern}. Name others.")
     return paths
-
-
-def _ingestion_error_within(error: BaseException) -> IngestionError | None:
-    """The data's own fault behind what a Beam runner raised; runners hand on the text of a worker's traceback only."""
-    name = IngestionError.__name__
-    found = re.findall(rf"{name}: (.*?)(?: \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE)
-    if found:
-        return IngestionError(found[-1])
-    if "No space left on device" in str(error):
-        return IngestionError("Examples need room on the disk. Received: no space left. Free some and run again.")
-    return None

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from tfx.components import StatisticsGen, Trainer, Transform, Tuner
+from tfx.components import Trainer, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.pipeline import Pipeline
@@ -20,6 +20,8 @@ from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
 from components.infra_validator import HiggsInfraValidator
 from components.pusher import HiggsPusher
+from components.statistics_gen import HiggsStatisticsGen
+from components.transform import HiggsTransform
 from components.versions import newest_version
 from models.architectures import named
 from models.features import COLUMNS
@@ -46,10 +48,10 @@ class DataComponents:
     """The components that come before any training, and their outputs that training needs."""
 
     example_gen: HiggsExampleGen
-    statistics_gen: StatisticsGen
+    statistics_gen: HiggsStatisticsGen
     schema_gen: ImportSchemaGen
     validator: HiggsExampleValidator
-    transform: Transform
+    transform: HiggsTransform
 
     @property
     def examples(self):
@@ -80,19 +82,16 @@ def data_components(config: Config) -> DataComponents:
         code=digest_source("components"),
     )
     examples = example_gen.outputs["examples"]
-    statistics_gen = StatisticsGen(examples=examples)
+    statistics_gen = HiggsStatisticsGen(examples).with_id("StatisticsGen")
     schema_gen = ImportSchemaGen(schema_file=str(SCHEMA))
     schema = schema_gen.outputs["schema"]
     validator = HiggsExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
-    transform = Transform(
-        examples=examples,
-        schema=schema,
+    transform = HiggsTransform(
+        examples,
+        schema,
         preprocessing_fn=dotted_path(models.preprocessing.preprocessing_fn),
-        # Training and evaluation apply the graph themselves: nothing reads materialised examples or their statistics.
-        materialize=False,
-        disable_statistics=True,
-        custom_config={"code": digest_source("models.preprocessing", "models.features")},
-    )
+        code=digest_source("models.preprocessing", "models.features", "components.transform"),
+    ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
     return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
 
