@@ -24,8 +24,8 @@ class Outcome:
     Attributes:
       lines: what it printed, standard error included, each with the seconds after its start.
       seconds: from start to end.
-      peak_mb: the largest sum of the proportional set sizes of the process and its descendants, in 2**20 bytes, at any
-        sampled time: memory that processes share counts once.
+      peak_mb: the largest sum of the resident set sizes of the process and its descendants, in 2**20 bytes, at any
+        sampled time; memory that they share counts for each.
       exit_code: of the process.
     """
 
@@ -71,10 +71,10 @@ def tell(figures: dict) -> None:
 
 
 def told(*arguments: str) -> dict:
-    """The figures that `python ARGUMENTS` tells, and `peak_mb`."""
+    """The figures that `python ARGUMENTS` tells, and `peak_mb` unless they have one."""
     outcome = watched(*arguments)
     [line] = [line for _, line in outcome.lines if line.startswith(MARK)]
-    return json.loads(line.removeprefix(MARK)) | {"peak_mb": round(outcome.peak_mb)}
+    return {"peak_mb": round(outcome.peak_mb)} | json.loads(line.removeprefix(MARK))
 
 
 class _Memory(threading.Thread):
@@ -93,7 +93,7 @@ class _Memory(threading.Thread):
             with contextlib.suppress(psutil.NoSuchProcess):
                 for process in (self._root, *self._root.children(recursive=True)):
                     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
-                        total += process.memory_full_info().pss
+                        total += process.memory_info().rss
             self.peak_bytes = max(self.peak_bytes, total)
 
     def stop(self):

@@ -49,11 +49,12 @@ def stock(place: Place) -> Callable[[], dict]:
 
 
 def figures(outcome: Outcome, training_s: float) -> dict:
-    """A run's seconds without training, with it, of training, until the first stage, and by stage."""
+    """A run's peak memory, its seconds without training, with it, of training, until the first stage, and by stage."""
     started = {_name(match): at for at, line in outcome.lines if (match := STARTED.search(line))}
     ended = {_name(match): at for at, line in outcome.lines if (match := ENDED.search(line))}
     return {
         "seconds": outcome.seconds - training_s,
+        "peak_mb": round(outcome.peak_mb),
         "whole_s": outcome.seconds,
         "training_s": training_s,
         "first_stage_s": min(started.values()),
