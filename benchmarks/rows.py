@@ -7,6 +7,8 @@ from pathlib import Path
 from datasets.simulate import write_csv
 from models.features import COLUMNS
 
+MADE = "made"  # below a place: what stages made of its rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -42,4 +44,4 @@ class Place:
 
     def made(self, stage: str, side: str) -> Path:
         """The folder of what one side of a stage made of the rows."""
-        return self.folder / "made" / f"{stage} {side}"
+        return self.folder / MADE / f"{stage} {side}"

@@ -29,6 +29,7 @@ class Stage:
       needs: stages and sides whose outputs are read.
       stock_needs: whose outputs the stock side reads as well.
       stock: the stage whose stock side is this one's as well.
+      check: what compares the outputs of both sides.
       targets: rows to how many times as fast as stock it is to be.
     """
 
@@ -36,6 +37,7 @@ class Stage:
     needs: tuple[tuple[str, str], ...] = ()
     stock_needs: tuple[tuple[str, str], ...] = ()
     stock: str = ""
+    check: str = ""
     targets: dict[int, float] = dataclasses.field(default_factory=dict)
 
 
@@ -231,6 +233,29 @@ def _evaluation(place: Place, side: str, component):
     return prepared([component], inputs(place) | models, place.made("evaluation", side), properties)
 
 
+def agreement(place: Place):
+    """How far the metrics of both evaluations are apart at most, over all slices and both models."""
+    import tensorflow_model_analysis as tfma
+
+    def read(side: str, model: str) -> dict:
+        [evaluation] = outputs(place, ("evaluation", side))["evaluation"]
+        return {
+            (slice_key, name): value["doubleValue"]
+            for slice_key, metrics in tfma.load_eval_result(evaluation.uri, model_name=model).slicing_metrics
+            for name, value in metrics[""][""].items()
+            if "doubleValue" in value
+        }
+
+    def run() -> dict:
+        differences = {}
+        for model in ("candidate", "baseline"):
+            stock, ours = read("stock", model), read("ours", model)
+            differences |= {(model, *key): abs(stock[key] - ours[key]) for key in stock.keys() & ours.keys()}
+        return {"largest_difference": max(differences.values()), "n_compared": len(differences)}
+
+    return run
+
+
 STAGES = {
     "ingestion csv": Stage(
         {
@@ -268,8 +293,13 @@ STAGES = {
     "evaluation": Stage(
         {"stock": evaluation_stock, "ours": evaluation_ours},
         needs=(EXAMPLES, ("transform", "ours"), MODELS),
+        check="agreement",
         targets={200_000: 10},
     ),
     "run": Stage({"stock": whole.stock, "ours": whole.ours}, targets={10_000: 4}),
 }
-PREPARATIONS = {"models": Stage({"ours": models_ours}, needs=(EXAMPLES, ("transform", "ours")))}
+# What is run as sides of stages are, but not measured.
+OTHERS = {
+    "models": Stage({"ours": models_ours}, needs=(EXAMPLES, ("transform", "ours"))),
+    "agreement": Stage({"ours": agreement}),
+}

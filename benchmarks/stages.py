@@ -8,6 +8,7 @@ is the result. Seconds are those of the executors, imports aside, except of `run
 to its end without the time that training takes. Memory is that of the whole process, imports included.
 """
 
+import shutil
 import time
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import click
 from benchmarks.machine import command, commit
 from benchmarks.processes import tell, told
 from benchmarks.results import FOLDER, SIDES, add, plot, ratio, summarized, table
-from benchmarks.rows import Place
-from benchmarks.sides import PREPARATIONS, STAGES
+from benchmarks.rows import MADE, Place
+from benchmarks.sides import OTHERS, STAGES
+
+READ = {need for stage in STAGES.values() for need in stage.needs + stage.stock_needs}
 
 
 def measure(stage: str, side: str, place: Place) -> dict:
     """Seconds of one side of a stage in this process, and what else it says of itself."""
-    run = (STAGES | PREPARATIONS)[stage].sides[side](place)
+    run = (STAGES | OTHERS)[stage].sides[side](place)
     started = time.monotonic()
     figures = run() or {}
     return {"seconds": time.monotonic() - started} | figures
@@ -57,6 +60,9 @@ def compare(name: str, place: Place, repeats: int, with_stock: bool, measure=mea
             click.echo(
                 f"{name}, {place.n_rows:,} rows, {repeat + 1}/{repeats} {side}: {runs[side][-1]['seconds']:.2f} s"
             )
+    check = {"check": measure(stage.check, "ours", place)} if stage.check and with_stock else {}
+    for unread in set(sides.values()) - READ:
+        shutil.rmtree(place.made(*unread), ignore_errors=True)
     summary = {side: summarized(of_side) for side, of_side in runs.items()}
     return {
         "stage": name,
@@ -67,6 +73,7 @@ def compare(name: str, place: Place, repeats: int, with_stock: bool, measure=mea
         "command": command("benchmarks.stages"),
         "ratio": ratio(summary),
         "target": stage.targets.get(place.n_rows),
+        **check,
         "sides": summary,
     }
 
@@ -85,9 +92,11 @@ def main(rows, stages, repeats, stock_rows, folder, to, measured):
         return
     for n_rows in rows:
         place = Place((folder or FOLDER / "rows") / str(n_rows), n_rows)
+        shutil.rmtree(place.folder / MADE, ignore_errors=True)  # of other code, perhaps
         for name in stages or STAGES:
             entry = compare(name, place, repeats, with_stock=n_rows <= stock_rows)
             results = add(to / "stages.json", [entry], ("stage", "rows"))
+        shutil.rmtree(place.folder / MADE, ignore_errors=True)
     plot(results, to / "stages")
     click.echo(f"\n{table(results)}\n\nResults: {to}")
 

@@ -59,7 +59,7 @@ def test_sides_take_turns():
         turns.append((stage, side))
         return run(1.0)
 
-    stages.compare("ingestion csv.gz", Place("nowhere", 10), repeats=2, with_stock=True, measure=measure)
+    stages.compare("ingestion csv.gz", Place(Path("nowhere"), 10), repeats=2, with_stock=True, measure=measure)
     once = [("ingestion csv", "stock"), ("ingestion csv.gz", "ours"), ("ingestion csv.gz", "limit")]
     assert turns == 2 * once
 
