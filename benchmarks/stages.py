@@ -8,6 +8,7 @@ is the result. Seconds are those of the executors, imports aside, except of `run
 to its end without the time that training takes. Memory is that of the whole process, imports included.
 """
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -24,11 +25,16 @@ READ = {need for stage in STAGES.values() for need in stage.needs + stage.stock_
 
 
 def measure(stage: str, side: str, place: Place) -> dict:
-    """Seconds of one side of a stage in this process, and what else it says of itself."""
+    """Seconds of one side of a stage in this process, `cpu_s` of all its threads, and what else it says of itself."""
     run = (STAGES | OTHERS)[stage].sides[side](place)
-    started = time.monotonic()
+    started, started_cpu = time.monotonic(), cpu_s()
     figures = run() or {}
-    return {"seconds": time.monotonic() - started} | figures
+    return {"seconds": time.monotonic() - started, "cpu_s": cpu_s() - started_cpu} | figures
+
+
+def cpu_s() -> float:
+    """Seconds of processor time, of this process and of children that have ended."""
+    return sum(os.times()[:4])
 
 
 def measure_apart(stage: str, side: str, place: Place) -> dict:
