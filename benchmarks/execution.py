@@ -1,6 +1,7 @@
 """Runs the executors of TFX components, with neither runner nor metadata around them."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,10 @@ def prepared(
     Args:
       components: whose parameters are taken. Their inputs are found by name, not by channel.
       artifacts: input name to artifacts; the outputs of components go to those after them likewise.
-      folder: for the outputs, one folder each.
+      folder: for the outputs, one folder each; emptied first.
       properties: parameters to change.
     """
+    shutil.rmtree(folder, ignore_errors=True)
     outputs, runs = {}, []
     for component in components:
         made = {key: [_artifact(channel, folder / key)] for key, channel in component.outputs.items()}

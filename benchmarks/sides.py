@@ -6,18 +6,14 @@ examples, of our ExampleGen: uncompressed, and divided 8:1:1.
 """
 
 import dataclasses
-import json
-import shutil
 from collections.abc import Callable
 
-from benchmarks import limits, whole
+from benchmarks import evaluation, limits, whole
+from benchmarks.evaluation import MODELS
+from benchmarks.inputs import EXAMPLES, channel, config, inputs, outputs
 from benchmarks.rows import Place
 
 Side = Callable[[Place], Callable[[], dict | None]]
-
-EXAMPLES = ("ingestion csv", "ours")
-MODELS = ("models", "ours")
-MODEL_EPOCHS = 3  # of the two networks that are evaluated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,47 +35,6 @@ class Stage:
     stock: str = ""
     check: str = ""
     targets: dict[int, float] = dataclasses.field(default_factory=dict)
-
-
-def config(place: Place, suffix: str = ".csv"):
-    """The configuration of a run on the rows."""
-    from pipeline.config import Config
-    from pipeline.data import with_data
-
-    return with_data(Config(output=str(place.folder / "runs")), place.csv(suffix))
-
-
-def channel(name: str):
-    """A channel for a component that is run alone, of artifacts of that type."""
-    from tfx.types import Channel, standard_artifacts
-
-    return Channel(type=getattr(standard_artifacts, name))
-
-
-def outputs(place: Place, made: tuple[str, str]) -> dict:
-    """Output name to artifacts, of what was run before."""
-    from benchmarks.execution import kept
-
-    return kept(place.made(*made))
-
-
-def artifact(name: str, folder) -> list:
-    """The artifact of that type in a folder, as inputs have it."""
-    from tfx.types import standard_artifacts
-
-    made = getattr(standard_artifacts, name)()
-    made.uri = str(folder)
-    return [made]
-
-
-def inputs(place: Place) -> dict:
-    """Examples and the curated schema."""
-    from pipeline.graph import SCHEMA
-
-    folder = place.folder / "schema"
-    folder.mkdir(exist_ok=True)
-    shutil.copy(SCHEMA, folder)
-    return {"examples": outputs(place, EXAMPLES)["examples"], "schema": artifact("Schema", folder)}
 
 
 def ingestion_stock(place: Place):
@@ -176,86 +131,6 @@ def loading_ours(place: Place):
     return run
 
 
-def models_ours(place: Place):
-    """A combined and a tiny network, trained briefly and exported, for both sides of an evaluation."""
-    from benchmarks.execution import files
-    from models.architectures import named
-    from models.inputs import load
-    from models.rules import Rules
-    from models.signatures import export
-    from models.training import fit
-    from models.transform_graph import TransformGraph
-
-    [graph] = outputs(place, ("transform", "ours"))["transform_graph"]
-    examples, folder = inputs(place)["examples"], place.made(*MODELS)
-
-    def run() -> None:
-        transform = TransformGraph(graph.uri)
-        # Evaluation costs the same whatever they have learned.
-        rows = tuple(column[:10_000] for column in load(files(examples, "val"), transform))
-        for name, architecture in (("model", "combined"), ("baseline_model", "tiny")):
-            network = fit(named(architecture), Rules(epochs=MODEL_EPOCHS), rows, rows).network
-            export(network, graph.uri, str(folder / name / "Format-Serving"))
-
-    return run
-
-
-def evaluation_stock(place: Place):
-    """Evaluator with TFMA's own metrics, and slices as ours has them, over the rows of all splits."""
-    from benchmarks.stock import eval_config, tfx
-    from pipeline.gate import SLICES
-
-    component = tfx.components.Evaluator(
-        examples=channel("Examples"),
-        model=channel("Model"),
-        baseline_model=channel("Model"),
-        schema=channel("Schema"),
-        eval_config=eval_config(SLICES),
-    )
-    return _evaluation(place, "stock", component)
-
-
-def evaluation_ours(place: Place):
-    """The Evaluator of our graph, over the rows of all splits."""
-    from tfx.components import Evaluator
-
-    from pipeline.graph import create_pipeline
-
-    [component] = [node for node in create_pipeline(config(place)).components if isinstance(node, Evaluator)]
-    return _evaluation(place, "ours", component)
-
-
-def _evaluation(place: Place, side: str, component):
-    from benchmarks.execution import prepared
-
-    models = {name: artifact("Model", place.made(*MODELS) / name) for name in ("model", "baseline_model")}
-    properties = {"example_splits": json.dumps(["train", "val", "eval"])}
-    return prepared([component], inputs(place) | models, place.made("evaluation", side), properties)
-
-
-def agreement(place: Place):
-    """How far the metrics of both evaluations are apart at most, over all slices and both models."""
-    import tensorflow_model_analysis as tfma
-
-    def read(side: str, model: str) -> dict:
-        [evaluation] = outputs(place, ("evaluation", side))["evaluation"]
-        return {
-            (slice_key, name): value["doubleValue"]
-            for slice_key, metrics in tfma.load_eval_result(evaluation.uri, model_name=model).slicing_metrics
-            for name, value in metrics[""][""].items()
-            if "doubleValue" in value
-        }
-
-    def run() -> dict:
-        differences = {}
-        for model in ("candidate", "baseline"):
-            stock, ours = read("stock", model), read("ours", model)
-            differences |= {(model, *key): abs(stock[key] - ours[key]) for key in stock.keys() & ours.keys()}
-        return {"largest_difference": max(differences.values()), "n_compared": len(differences)}
-
-    return run
-
-
 STAGES = {
     "ingestion csv": Stage(
         {
@@ -291,7 +166,7 @@ STAGES = {
         targets={200_000: 10},
     ),
     "evaluation": Stage(
-        {"stock": evaluation_stock, "ours": evaluation_ours},
+        {"stock": evaluation.stock, "ours": evaluation.ours},
         needs=(EXAMPLES, ("transform", "ours"), MODELS),
         check="agreement",
         targets={200_000: 10},
@@ -300,6 +175,6 @@ STAGES = {
 }
 # What is run as sides of stages are, but not measured.
 OTHERS = {
-    "models": Stage({"ours": models_ours}, needs=(EXAMPLES, ("transform", "ours"))),
-    "agreement": Stage({"ours": agreement}),
+    "models": Stage({"ours": evaluation.models}, needs=(EXAMPLES, ("transform", "ours"))),
+    "agreement": Stage({"ours": evaluation.agreement}),
 }
