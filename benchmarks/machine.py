@@ -50,8 +50,8 @@ def commit() -> str:
 
 
 def command(module: str) -> str:
-    """What was typed."""
-    return " ".join(["python -m", module, *sys.argv[1:]])
+    """What was typed; of paths, the names only."""
+    return " ".join(["python -m", module, *(os.path.basename(word) or word for word in sys.argv[1:])])
 
 
 def _processor() -> str:

@@ -49,7 +49,7 @@ def stock(place: Place) -> Callable[[], dict]:
 
 
 def figures(outcome: Outcome, training_s: float) -> dict:
-    """A run's peak memory, its seconds without training, with it, of training, until the first stage, and by stage."""
+    """A run's peak memory; its seconds without training, as a whole, of training, around the stages, and by stage."""
     started = {_name(match): at for at, line in outcome.lines if (match := STARTED.search(line))}
     ended = {_name(match): at for at, line in outcome.lines if (match := ENDED.search(line))}
     return {
@@ -58,6 +58,7 @@ def figures(outcome: Outcome, training_s: float) -> dict:
         "whole_s": outcome.seconds,
         "training_s": training_s,
         "first_stage_s": min(started.values()),
+        "after_stages_s": outcome.seconds - max(ended.values()),
         "stages_s": {name: round(ended[name] - at, 2) for name, at in started.items() if name in ended},
     }
 

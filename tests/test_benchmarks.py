@@ -135,4 +135,5 @@ def test_time_of_training_is_no_part_of_a_run():
     told = figures(Outcome(list(LINES), seconds=12.0, peak_mb=1.0, exit_code=0), training_s=2.5)
     assert told["seconds"] == 9.5
     assert told["first_stage_s"] == 2.0
+    assert told["after_stages_s"] == 3.0
     assert told["stages_s"] == {"CsvExampleGen": 3.5, "Trainer.candidate": 3.0}
