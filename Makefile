@@ -4,6 +4,7 @@
 PYTHON ?= $(shell cat .python-version)
 DATA ?=
 ARGS ?=
+SIZES ?= 10000 100000 200000 1000000
 
 # For the image: its name, what it is built on, and what a host needs to reach the index by; see kubeflow/Dockerfile.
 IMAGE ?= higgs:latest
@@ -25,7 +26,7 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerf
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test setup lock lint clean image test-image
+.PHONY: run test bench setup lock lint clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
@@ -34,6 +35,11 @@ run: setup
 ## Runs the tests; ARGS are handed to pytest.
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+## Compares stock TFX with ours at SIZES rows; ARGS are handed to `benchmarks.stages`. DATA has real rows to train on.
+bench: setup
+	$(BIN)/python -m benchmarks.stages $(addprefix --rows ,$(SIZES)) $(ARGS)
+	$(BIN)/python -m benchmarks.training $(if $(DATA),'$(DATA)')
 
 ## Installs what requirements.txt locks into $(VENV), once.
 setup: $(READY)
