@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from models.architectures import Architecture
 from models.features import FEATURES
@@ -40,12 +41,17 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
             kernel_regularizer=None if of_activity else penalty,
         )(outputs)
         if architecture.batch_norm:
-            outputs = keras.layers.BatchNormalization()(outputs)
+            outputs = keras.layers.BatchNormalization(synchronized=_n_replicas() > 1)(outputs)
         activity = _mean_over_events(penalty) if of_activity and penalty else None
         outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
         if dropout:
             outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
     return _dense(1, next(seeds))(outputs)
+
+
+def _n_replicas() -> int:
+    """Of the scope that the network is built in: their batch statistics are those of the whole step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
