@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from models.errors import ModelError
 
-SEED_BITS = 20  # of the seeds of one network's layers, see `models.networks`
+LAYERS = 1 << 20  # more seeds than the layers of one network have, see `models.networks`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Replicas:
 
         def begin_apart():
             for state in states:
-                state.assign_add(tf.stack([tf.cast(self.number() << SEED_BITS, tf.uint32), tf.constant(0, tf.uint32)]))
+                state.assign_add(tf.cast([self.number() * LAYERS, 0], tf.uint32))
 
         self.strategy.run(begin_apart)
 
