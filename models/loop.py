@@ -107,12 +107,14 @@ class Loop:
     @tf.autograph.experimental.do_not_convert
     def _take_step(self, features, labels, rows, n_in_step, n_drawn):
         """One replica's part of a step."""
-        rows = self._replicas.mine(rows)
-        if self._augmentation is None:
-            batch = tf.gather(features, rows)
-        else:
-            batch = self._augment(rows, n_drawn + self._replicas.number())
-        return self._train_step(batch, tf.gather(labels, rows), tf.cast(tf.size(rows), tf.float32) / n_in_step)
+        with self._replicas.at_rows():
+            rows = self._replicas.mine(rows)
+            if self._augmentation is None:
+                batch = tf.gather(features, rows)
+            else:
+                batch = self._augment(rows, n_drawn + self._replicas.number())
+            labels = tf.gather(labels, rows)
+        return self._train_step(batch, labels, tf.cast(tf.size(rows), tf.float32) / n_in_step)
 
     def _augment(self, rows, n_drawn):
         # The order of rows has seeds of 0 and above.
@@ -136,12 +138,15 @@ class Loop:
         return self._replicas.sum(self._evaluate_own, features, labels) / n_rows
 
     def _evaluate_own(self, features, labels):
-        features, labels = self._replicas.mine(features), self._replicas.mine(labels)
+        with self._replicas.at_rows():
+            features, labels = self._replicas.mine(features), self._replicas.mine(labels)
         n_rows = tf.shape(features)[0]
         total = tf.zeros([2])
         for start in tf.range(0, n_rows, EVALUATED_ROWS):
             rows = slice(start, start + EVALUATED_ROWS)
-            total += self._evaluate_batch(features[rows], labels[rows])
+            with self._replicas.at_rows():
+                batch = features[rows], labels[rows]
+            total += self._evaluate_batch(*batch)
         return total
 
     @tf.autograph.experimental.do_not_convert

@@ -174,8 +174,9 @@ def run_fn(fn_args) -> None:
         architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
     transform = TransformGraph(fn_args.transform_output)
     shard = (replicas.n_workers, replicas.worker)
-    train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
-    augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
+    with replicas.at_rows():
+        train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
+        augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
     callbacks = []
     if replicas.is_chief:
         board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
