@@ -123,7 +123,7 @@ def choose_strategy() -> tf.distribute.Strategy:
     """
     if n_tasks(os.environ.get("TF_CONFIG", "")) > 1:
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            return _of_workers()
         except RuntimeError as error:
             raise ModelError(
                 f"Workers meet before their processes compute anything. Received: {str(error).rstrip('.')}. "
@@ -132,6 +132,11 @@ def choose_strategy() -> tf.distribute.Strategy:
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+@functools.cache  # two strategies of one process would number their messages alike
+def _of_workers() -> tf.distribute.Strategy:
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def n_tasks(tf_config: str) -> int:

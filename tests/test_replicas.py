@@ -54,11 +54,13 @@ print(json.dumps(found | {"seeds": [state.numpy().tolist() for state in states]}
 
 WORKER = """
 import sys
+from models.replicas import Replicas, choose_strategy
+
+replicas = Replicas(choose_strategy())
 sys.path.insert(0, sys.argv[1])
 from test_replicas import *
 
 run_fn(arguments(sys.argv[2], sys.argv[3]))
-replicas = Replicas(choose_strategy())
 shard = slice(replicas.worker, None, replicas.n_workers)
 train, val = ([array[shard] for array in arrays] for arrays in (TRAIN, VAL))
 rules = Rules(epochs=3, batch_size=1000)
