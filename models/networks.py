@@ -42,8 +42,9 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
         )(outputs)
         if architecture.batch_norm:
             outputs = keras.layers.BatchNormalization(synchronized=_n_replicas() > 1)(outputs)
-        activity = _mean_over_events(penalty) if of_activity and penalty else None
-        outputs = keras.layers.Activation(architecture.activation, activity_regularizer=activity)(outputs)
+        outputs = keras.layers.Activation(architecture.activation)(outputs)
+        if of_activity and penalty:
+            outputs = ActivityPenalty(penalty)(outputs)
         if dropout:
             outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
     return _dense(1, next(seeds))(outputs)
@@ -58,9 +59,21 @@ def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
     return keras.layers.Dense(n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
 
 
-def _mean_over_events(penalty):
-    """Keras 3 sums a penalty of activities over the batch, so that it would grow with the batch size."""
-    return lambda activity: penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype)
+class ActivityPenalty(keras.layers.Layer):
+    """Passes activities [batch, n_units] on, and adds a penalty of them to the loss, as a mean over events.
+
+    Keras's own `activity_regularizer` is the sum over events up to 3.12 and their mean later on.
+    """
+
+    def __init__(self, penalty: keras.regularizers.Regularizer):
+        super().__init__()
+        self._penalty = penalty
+
+    def call(self, activities):
+        """See the class."""
+        n_events = keras.ops.cast(keras.ops.shape(activities)[0], activities.dtype)
+        self.add_loss(self._penalty(activities) / n_events)
+        return activities
 
 
 class MeanProbability(keras.layers.Layer):
