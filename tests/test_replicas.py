@@ -15,6 +15,7 @@ from test_training import TRAIN, VAL
 
 from models.architectures import Architecture, named
 from models.errors import ModelError
+from models.features import FEATURES
 from models.inputs import load
 from models.replicas import Replicas, choose_strategy, n_tasks
 from models.rules import Rules
@@ -198,9 +199,11 @@ def test_chief_alone_writes_the_model_that_one_process_writes(two_workers, bless
     for name in ("train", "val"):
         assert found["summary"][name] == pytest.approx(expected["summary"][name], abs=1e-5)
         assert found["summary"][f"n_{name}"] == expected["summary"][f"n_{name}"]
-    found, expected = (tf.saved_model.load(str(each / "model")).network for each in (folder, tmp_path))
-    for ours, theirs in zip(found.variables, expected.variables, strict=True):
-        assert ours.numpy() == pytest.approx(theirs.numpy(), abs=1e-5)
+    ours, theirs = (
+        tf.saved_model.load(str(each / "model")).signatures["serving_features"] for each in (folder, tmp_path)
+    )
+    events = {name: TRAIN[0][:, index] for index, name in enumerate(FEATURES)}
+    assert ours(**events)["logit"].numpy() == pytest.approx(theirs(**events)["logit"].numpy(), abs=1e-5)
 
 
 def test_shards_of_workers_hold_each_row_once(blessed_run):
