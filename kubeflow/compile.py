@@ -112,11 +112,12 @@ def _compile_for_vertex(config: Config, image: str) -> dict:
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
     from pipeline.graph import create_pipeline
-    from pipeline.local_runner import with_defaults
+    from pipeline.runners import beam_options
 
     # Kubeflow keeps the metadata itself; for SQLite, TFX would make the pods' output folder here and now.
     elsewhere = "mysql://kubeflow/metadata"
-    config = dataclasses.replace(config, cache=False, beam_args=with_defaults(config.beam_args), metadata=elsewhere)
+    beam_args = beam_options(config.runner, config.beam_args)
+    config = dataclasses.replace(config, cache=False, beam_args=beam_args, metadata=elsewhere)
     runner_config = KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
     )

@@ -6,15 +6,18 @@ from models.errors import ModelError
 from models.features import FEATURES, LABEL
 from models.transform_graph import TransformGraph
 
+Shard = tuple[int, int]  # n and i: every n-th row, from the i-th on
+ALL = (1, 0)
 PARSED_ROWS = 8192  # per step: parsing is vectorised, one example at a time takes ten times as long
 
 
-def load(patterns: list[str], transform: TransformGraph) -> tuple[tf.Tensor, tf.Tensor]:
+def load(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> tuple[tf.Tensor, tf.Tensor]:
     """Reads examples and normalises them.
 
     Args:
       patterns: globs of TFRecord files of tf.Example, gzipped if they end in .gz; read in sorted order.
       transform: the transform graph.
+      shard: which of their rows.
 
     Returns:
       Features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
@@ -22,18 +25,18 @@ def load(patterns: list[str], transform: TransformGraph) -> tuple[tf.Tensor, tf.
     Raises:
       ModelError: there are no rows.
     """
-    return _load(patterns, transform.spec, transform)
+    return _load(patterns, transform.spec, transform, shard)
 
 
-def load_raw(patterns: list[str], transform: TransformGraph) -> tf.Tensor:
+def load_raw(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> tf.Tensor:
     """The features of the same examples as they are in the files, float32 [n_rows, 28]."""
     features, _ = _load(
-        patterns, transform.spec, lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1)
+        patterns, transform.spec, lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1), shard
     )
     return features
 
 
-def _load(patterns: list[str], spec: dict, to_features) -> tuple[tf.Tensor, tf.Tensor]:
+def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
 
     @tf.autograph.experimental.do_not_convert
@@ -42,7 +45,7 @@ def _load(patterns: list[str], spec: dict, to_features) -> tuple[tf.Tensor, tf.T
         return to_features(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
     features, labels = [], []
-    for batch in _records(files).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2):
+    for batch in _records(files).shard(*shard).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2):
         features.append(batch[0])
         labels.append(batch[1])
     if not features:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from models.augmentation import Augmentation
 from models.errors import ModelError
+from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation
 
@@ -29,6 +30,7 @@ class Loop:
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        replicas: Replicas | None = None,
     ):
         """Prepares training.
 
@@ -36,16 +38,20 @@ class Loop:
           model: from float32 [batch, n_features] to logits, float32 [batch, 1]; in training there may be several
             columns, each with its own crossentropy, whose mean is the loss.
           optimizer: not yet built.
-          batch_size: rows per step; the last step of an epoch takes what is left.
+          batch_size: rows per step, of all replicas together; the last step of an epoch takes what is left.
           seed: of the order of rows, which differs by epoch, and of augmentation.
           augmentation: draws the features of a step's rows, in place of the training features as they are.
+          replicas: who takes part, if not this device alone; within their strategy's scope, model, optimizer and loop
+            are made and used. Each worker has its own rows, and augmentation is of these.
         """
         self.model = model
+        self._replicas = replicas or Replicas()
         model.compile(optimizer=optimizer)
         optimizer.build(model.trainable_variables)
         self._batch_size = batch_size
         self._seed = seed
         self._augmentation = augmentation
+        self._replicas.drop_apart(model)
         self._epoch = tf.function(self._train_epoch)
         self._evaluate = tf.function(self._evaluate_rows)
 
@@ -87,42 +93,61 @@ class Loop:
         return {"bce": bce, "accuracy": accuracy}
 
     def _train_epoch(self, features, labels, epoch):
-        n_rows, size = features.shape[0], self._batch_size
-        order = tf.argsort(tf.random.stateless_uniform([n_rows], [self._seed, epoch]), stable=True)
+        replicas, size = self._replicas, self._batch_size
+        order = tf.argsort(tf.random.stateless_uniform([features.shape[0]], [self._seed, epoch]), stable=True)
+        n_rows = replicas.total(features.shape[0])
         total = tf.zeros([3])
-        for start in tf.range(0, n_rows, size):
-            rows = order[start : start + size]
+        for start in tf.range(0, n_rows - replicas.n + 1, size):
+            stop = replicas.stop(start, size, n_rows)
+            rows = order[replicas.own(start, stop)]
+            n_in_step, n_drawn = tf.cast(stop - start, tf.float32), tf.cast(epoch, start.dtype) * n_rows + start
+            total += n_in_step * replicas.sum(self._take_step, features, labels, rows, n_in_step, n_drawn)
+        return total / tf.cast(n_rows, tf.float32)
+
+    @tf.autograph.experimental.do_not_convert
+    def _take_step(self, features, labels, rows, n_in_step, n_drawn):
+        """One replica's part of a step."""
+        with self._replicas.at_rows():
+            rows = self._replicas.mine(rows)
             if self._augmentation is None:
                 batch = tf.gather(features, rows)
             else:
-                batch = self._augment(rows, epoch * n_rows + start)
-            means = self._train_step(batch, tf.gather(labels, rows))
-            total += tf.cast(tf.size(rows), tf.float32) * means
-        return total / n_rows
+                batch = self._augment(rows, n_drawn + self._replicas.number())
+            labels = tf.gather(labels, rows)
+        return self._train_step(batch, labels, tf.cast(tf.size(rows), tf.float32) / n_in_step)
 
-    @tf.autograph.experimental.do_not_convert
     def _augment(self, rows, n_drawn):
         # The order of rows has seeds of 0 and above.
         return self._augmentation(rows, tf.stack([-1 - self._seed, n_drawn]))
 
     @tf.autograph.experimental.do_not_convert  # nothing below branches on a tensor, and converting Keras takes seconds
-    def _train_step(self, features, labels):
+    def _train_step(self, features, labels, share):
+        """Applies the sum of all replicas' gradients; `share` is the part of the step's rows that this one has."""
         with tf.GradientTape() as tape:
             logits = self.model(features, training=True)
             labels = tf.broadcast_to(labels, tf.shape(logits))
             bce = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
             loss = tf.add_n([bce, *self.model.losses])
+            shared = share * loss
         variables = self.model.trainable_variables
-        self.model.optimizer.apply(tape.gradient(loss, variables), variables)
-        return tf.stack([loss, bce, _accuracy(labels, logits)])
+        self.model.optimizer.apply(tape.gradient(shared, variables), variables)
+        return share * tf.stack([loss, bce, _accuracy(labels, logits)])
 
     def _evaluate_rows(self, features, labels):
-        n_rows = features.shape[0]
+        n_rows = tf.cast(self._replicas.total(features.shape[0]), tf.float32)
+        return self._replicas.sum(self._evaluate_own, features, labels) / n_rows
+
+    def _evaluate_own(self, features, labels):
+        with self._replicas.at_rows():
+            features, labels = self._replicas.mine(features), self._replicas.mine(labels)
+        n_rows = tf.shape(features)[0]
         total = tf.zeros([2])
         for start in tf.range(0, n_rows, EVALUATED_ROWS):
             rows = slice(start, start + EVALUATED_ROWS)
-            total += self._evaluate_batch(features[rows], labels[rows])
-        return total / n_rows
+            with self._replicas.at_rows():
+                batch = features[rows], labels[rows]
+            total += self._evaluate_batch(*batch)
+        return total
 
     @tf.autograph.experimental.do_not_convert
     def _evaluate_batch(self, features, labels):

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from models.architectures import Architecture
 from models.features import FEATURES
@@ -40,7 +41,7 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
             kernel_regularizer=None if of_activity else penalty,
         )(outputs)
         if architecture.batch_norm:
-            outputs = keras.layers.BatchNormalization()(outputs)
+            outputs = keras.layers.BatchNormalization(synchronized=_n_replicas() > 1)(outputs)
         outputs = keras.layers.Activation(architecture.activation)(outputs)
         if of_activity and penalty:
             outputs = ActivityPenalty(penalty)(outputs)
@@ -49,24 +50,30 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
     return _dense(1, next(seeds))(outputs)
 
 
+def _n_replicas() -> int:
+    """Of the scope that the network is built in: their batch statistics are those of the whole step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
     return keras.layers.Dense(n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
 
 
 class ActivityPenalty(keras.layers.Layer):
-    """Adds a penalty of its input, float32 [batch, n], to the loss, as a mean over the batch's events.
+    """Passes activities [batch, n_units] on, and adds a penalty of them to the loss, as a mean over events.
 
-    Keras's own `activity_regularizer` is a sum over the batch in some versions and a mean in others.
+    Keras's own `activity_regularizer` is the sum over events up to 3.12 and their mean later on.
     """
 
-    def __init__(self, penalty: keras.regularizers.Regularizer, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, penalty: keras.regularizers.Regularizer):
+        super().__init__()
         self._penalty = penalty
 
-    def call(self, activity):
-        """Hands its input on as it is."""
-        self.add_loss(self._penalty(activity) / keras.ops.cast(keras.ops.shape(activity)[0], activity.dtype))
-        return activity
+    def call(self, activities):
+        """See the class."""
+        n_events = keras.ops.cast(keras.ops.shape(activities)[0], activities.dtype)
+        self.add_loss(self._penalty(activities) / n_events)
+        return activities
 
 
 class MeanProbability(keras.layers.Layer):

@@ -14,9 +14,10 @@ from tqdm import tqdm
 from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.errors import ModelError
-from models.inputs import load, load_raw
+from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
+from models.replicas import Replicas, choose_strategy
 from models.rules import Rules
 from models.signatures import export
 from models.space import from_hyperparameters, values_of
@@ -41,7 +42,13 @@ class Training:
 
 
 def fit(
-    architecture: Architecture, rules: Rules, train, val, callbacks=(), augmentation: Augmentation | None = None
+    architecture: Architecture,
+    rules: Rules,
+    train,
+    val,
+    callbacks=(),
+    augmentation: Augmentation | None = None,
+    replicas: Replicas | None = None,
 ) -> Training:
     """Trains a network until its validation binary crossentropy stops improving, and keeps the best epoch's weights.
 
@@ -54,37 +61,54 @@ def fit(
       val: the same.
       callbacks: Keras callbacks to call as well.
       augmentation: of the training rows, for an architecture that asks for it.
+      replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
     """
+    replicas = replicas or Replicas()
     if architecture.augment and augmentation is None:
         raise ModelError("An architecture with augment=true is trained on raw rows. Received: none. Pass augmentation.")
-    network = build(architecture, rules.seed)
-    loop = Loop(
-        network,
-        _optimizer(architecture, rules, train[0].shape[0]),
-        rules.batch_size,
-        rules.seed,
-        augmentation if architecture.augment else None,
-    )
+    n_train, n_val = (replicas.count(rows[0].shape[0]) for rows in (train, val))
+    if n_train < replicas.n or rules.batch_size < replicas.n:
+        received = f"{n_train:,} rows, train.batch_size = {rules.batch_size}"
+        raise ModelError(f"Each of {replicas.n} devices needs a row per step. Received: {received}. Use fewer devices.")
     # Keras's History would hide behind the model; this one is ours to return.
     history = keras.callbacks.History()
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_bce", mode="min", patience=rules.patience, restore_best_weights=True
     )
     started = time.monotonic()
-    loop.fit(train, val, rules.epochs, [history, stopping, *callbacks])
+    with replicas.strategy.scope():
+        network = build(architecture, rules.seed)
+        loop = Loop(
+            network,
+            _optimizer(architecture, rules, n_train),
+            rules.batch_size,
+            rules.seed,
+            augmentation if architecture.augment else None,
+            replicas,
+        )
+        loop.fit(train, val, rules.epochs, [history, stopping, *callbacks])
+        metrics = {"train": loop.evaluate(*train), "val": loop.evaluate(*val)}
     summary = {
         "epochs": len(history.epoch),
         "best_epoch": stopping.best_epoch + 1,
         "seconds": round(time.monotonic() - started, 3),
         "n_parameters": network.count_params(),
-        "n_train": train[0].shape[0],
-        "n_val": val[0].shape[0],
-        "train": loop.evaluate(*train),
-        "val": loop.evaluate(*val),
+        "n_train": n_train,
+        "n_val": n_val,
+        **metrics,
         "architecture": architecture.to_dict(),
         "rules": dataclasses.asdict(rules),
     }
-    return Training(network, history.history, summary)
+    return Training(_on_one_device(network, architecture, replicas), history.history, summary)
+
+
+def _on_one_device(network: keras.Model, architecture: Architecture, replicas: Replicas) -> keras.Model:
+    """The network as if it had been trained by one device, so that whoever uses it need not know of others."""
+    if replicas.n == 1:
+        return network
+    plain = build(architecture)
+    plain.set_weights(network.get_weights())
+    return plain
 
 
 def _optimizer(architecture: Architecture, rules: Rules, n_rows: int) -> keras.optimizers.Optimizer:
@@ -126,9 +150,11 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.close()
 
 
-def augmentation_for(architecture: Architecture, patterns: list[str], transform: TransformGraph) -> Augmentation | None:
-    """The augmentation of the rows in some files, for an architecture that asks for it."""
-    return Augmentation(load_raw(patterns, transform), transform) if architecture.augment else None
+def augmentation_for(
+    architecture: Architecture, patterns: list[str], transform: TransformGraph, shard: Shard = ALL
+) -> Augmentation | None:
+    """The augmentation of the rows in some files, for an architecture that asks for it; `shard` is that of `load`."""
+    return Augmentation(load_raw(patterns, transform, shard), transform) if architecture.augment else None
 
 
 def run_fn(fn_args) -> None:
@@ -137,17 +163,32 @@ def run_fn(fn_args) -> None:
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
     `Rules`; `hyperparameters`, where there are any, are a point in the space around those two. Writes the SavedModel to
     `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
+
+    With a TF_CONFIG that names several workers, each calls this with the same arguments in a process of its own; they
+    train one network, and the first of them writes. On several GPUs one process does so by itself.
     """
+    replicas = Replicas(choose_strategy())
     config = fn_args.custom_config
     architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
     if fn_args.hyperparameters:
         architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
     transform = TransformGraph(fn_args.transform_output)
-    train, val = load(fn_args.train_files, transform), load(fn_args.eval_files, transform)
-    augmentation = augmentation_for(architecture, fn_args.train_files, transform)
-    board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
-    training = fit(architecture, rules, train, val, [ProgressBar(config["name"], rules), board], augmentation)
-    record = {"name": config["name"], "summary": training.summary, "history": training.history}
+    shard = (replicas.n_workers, replicas.worker)
+    with replicas.at_rows():
+        train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
+        augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
+    callbacks = []
+    if replicas.is_chief:
+        board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
+        callbacks = [ProgressBar(config["name"], rules), board]
+    training = fit(architecture, rules, train, val, callbacks, augmentation, replicas)
+    if replicas.is_chief:
+        _write(training, config["name"], fn_args)
+    replicas.wait()  # the Trainer looks for the model as soon as this returns
+
+
+def _write(training: Training, name: str, fn_args) -> None:
+    record = {"name": name, "summary": training.summary, "history": training.history}
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:
         json.dump(record, file)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from components.splits import RowRange
 from models.rules import Rules, TuningRules
 from pipeline.errors import ConfigError
+from pipeline.runners import RUNNERS
 
 BAD_ROWS = ("stop", "quarantine")
 ORIGINS = ("real", "simulated")
@@ -134,10 +135,13 @@ class Config:
     """Everything that decides a run.
 
     Attributes:
-      output: the folder for artifacts, metadata, logs, results and served models.
+      output: the folder for artifacts, metadata, logs, results and served models, on this machine.
+      artifacts: the folder for what stages hand on to each other, wherever Beam's workers reach it; empty for one below
+        `output`.
       name: of the pipeline, and of the model below `output/serving`.
       metadata: empty for SQLite below `output`, or mysql://user:password@host:port/database.
-      beam_args: options for Beam, `--name=value` each.
+      runner: Beam's, a name in `pipeline.runners`.
+      beam_args: further options for Beam, `--name=value` each.
       cache: whether unchanged stages are taken from earlier runs.
     """
 
@@ -146,10 +150,15 @@ class Config:
     tuner: TunerConfig = TunerConfig()
     gate: GateConfig = GateConfig()
     output: str = "runs"
+    artifacts: str = ""
     name: str = "higgs"
     metadata: str = ""
+    runner: str = "direct"
     beam_args: tuple[str, ...] = ()
     cache: bool = True
+
+    def __post_init__(self):
+        require(self.runner.lower() in RUNNERS, "runner", f"is one of {', '.join(RUNNERS)}", self.runner)
 
     def to_json(self) -> str:
         """The configuration as text, without the password of a metadata URL."""

@@ -13,7 +13,7 @@ from models.rules import Rules
 from models.space import ARCHITECTURE, ORIGIN, describe, values_of
 from pipeline.config import Config
 from pipeline.errors import ConfigError
-from pipeline.places import Places
+from pipeline.places import Places, absolute
 
 LATEST = "latest"
 TUNER, IMPORTER = "Tuner", "ImportHyperparameters"  # the nodes, of which a run has one at most,
@@ -31,7 +31,7 @@ def with_hyperparameters(config: Config) -> Config:
     if not named:
         return config
     places = Places(config)
-    path = _newest(places) if named == LATEST else os.path.abspath(named)
+    path = _newest(places) if named == LATEST else absolute(named)
     text = _read(path)
     base = _check(path, text)[ARCHITECTURE]
     if base != config.train.architecture:
@@ -45,8 +45,10 @@ def with_hyperparameters(config: Config) -> Config:
 
 
 def _newest(places: Places) -> str:
+    import tensorflow as tf
+
     folder = os.path.join(places.artifacts, TUNER, HYPERPARAMETERS)
-    files = glob.glob(os.path.join(glob.escape(folder), "*", FILE))
+    files = tf.io.gfile.glob(os.path.join(glob.escape(folder), "*", FILE))
     if not files:
         raise ConfigError(
             f"The latest hyperparameters are those of an earlier run with --tune. Received: none below {folder}. "
@@ -56,12 +58,14 @@ def _newest(places: Places) -> str:
 
 
 def _read(path: str) -> str:
+    import tensorflow as tf
+
     try:
-        with open(path) as file:
+        with tf.io.gfile.GFile(path) as file:
             return file.read()
-    except (OSError, UnicodeDecodeError):
+    except (tf.errors.OpError, UnicodeDecodeError):
         raise ConfigError(
-            f"Tuned hyperparameters are a local file of text. Received: {path}, which cannot be read. Check the path."
+            f"Tuned hyperparameters are a file of text. Received: {path}, which cannot be read. Check the path."
         ) from None
 
 

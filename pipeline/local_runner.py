@@ -19,11 +19,7 @@ from pipeline.data import with_data
 from pipeline.graph import create_pipeline
 from pipeline.hyperparameters import with_hyperparameters
 from pipeline.places import Places
-
-# Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
-BEAM_DEFAULTS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
-# TFX packages itself for Beam's workers before each stage, unless told of an image that holds it. Here is neither.
-NO_PACKAGING = "--sdk_container_image=none"
+from pipeline.runners import beam_options
 
 
 def run(config: Config, create: Callable[[Config], Pipeline] = create_pipeline) -> None:
@@ -34,15 +30,8 @@ def run(config: Config, create: Callable[[Config], Pipeline] = create_pipeline) 
       create: builds the pipeline of it.
     """
     os.makedirs(Places(config).output, exist_ok=True)
-    config = dataclasses.replace(config, beam_args=with_defaults(config.beam_args))
+    config = dataclasses.replace(config, beam_args=beam_options(config.runner, config.beam_args))
     LocalDagRunner().run(create(config))
-
-
-def with_defaults(beam_args: tuple[str, ...]) -> tuple[str, ...]:
-    """Beam options with the local defaults put before them, unless they name another runner."""
-    if any(arg.startswith("--runner") and "DirectRunner" not in arg for arg in beam_args):
-        return beam_args
-    return (*BEAM_DEFAULTS, NO_PACKAGING, *beam_args)
 
 
 def from_environment() -> Config:

@@ -13,8 +13,8 @@ class Places:
     """The folders and files below a configuration's output folder."""
 
     def __init__(self, config: Config):
-        self.output = config.output if is_remote(config.output) else os.path.abspath(config.output)
-        self.artifacts = os.path.join(self.output, "artifacts")
+        self.output = absolute(config.output)
+        self.artifacts = absolute(config.artifacts or os.path.join(self.output, "artifacts"))
         self.data = os.path.join(self.output, "data")
         self.logs = os.path.join(self.output, "logs")
         self.metadata = os.path.join(self.output, "metadata.sqlite")
@@ -28,8 +28,13 @@ class Places:
         """Keeps other runs out of the output folder; the lock dies with the process, however that ends.
 
         Raises:
-          ConfigError: another run holds the lock, or the folder cannot be written.
+          ConfigError: another run holds the lock, or the folder cannot be written, or is not on this machine.
         """
+        if is_remote(self.output):
+            raise ConfigError(
+                f"The output folder is on this machine, for lock, log and metadata. Received: {self.output}. "
+                "Name another; artifacts may be elsewhere with --artifacts."
+            )
         try:
             os.makedirs(self.output, exist_ok=True)
             file = open(os.path.join(self.output, ".lock"), "a+")  # noqa: SIM115 - held until the end of the run
@@ -51,6 +56,11 @@ class Places:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def absolute(path: str) -> str:
+    """The path from the root of its file system."""
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def is_remote(path: str) -> bool:

@@ -43,7 +43,11 @@ _OPTIONS = (
     click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]"),
     click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]"),
     click.option("--output", metavar="FOLDER", help="For artifacts, metadata, logs, results and served models. [runs]"),
+    click.option(
+        "--artifacts", metavar="FOLDER", help="For what stages hand on to each other. [artifacts, in that folder]"
+    ),
     click.option("--metadata", metavar="URL", help="mysql://user:password@host:port/database instead of SQLite."),
+    click.option("--runner", metavar="NAME", help="Beam's: direct, portable, flink, spark or dataflow. [direct]"),
     click.option(
         "--beam-arg", "beam_args", multiple=True, metavar="--NAME=VALUE", help="An option for Beam. Repeatable."
     ),
@@ -77,6 +81,7 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
     from pipeline.data import with_data, with_simulation
     from pipeline.hyperparameters import with_hyperparameters
     from pipeline.places import Places
+    from pipeline.runners import beam_options, check_reachable
 
     if bool(data) == bool(simulate):
         received = "both" if data else "neither"
@@ -84,7 +89,9 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
             f"A run takes either real rows or simulated ones. Received: {received}. Use --data PATH or --simulate."
         )
     config = configure(**options)
+    beam_options(config.runner, config.beam_args)  # what is missing is said at once
     places = Places(config)
+    check_reachable(config.runner, artifacts=places.artifacts, data=data or places.data)
     with places.locked():
         config = with_data(config, data) if data else with_simulation(config, simulate)
         config = with_hyperparameters(config)
@@ -110,8 +117,8 @@ def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = Fals
 
 def _leave_out_cloud_clients(config) -> None:
     """Keeps Google Cloud's clients, which Beam imports where they are installed, out of a run that stays local."""
-    uses = [config.data.path, config.output, *config.beam_args]
-    if not any("://" in use or "Dataflow" in use for use in uses):
+    uses = [config.data.path, config.artifacts, config.runner, *config.beam_args]
+    if not any("://" in use or "dataflow" in use.lower() for use in uses):
         sys.meta_path.insert(0, _Absent("google.cloud"))
 
 

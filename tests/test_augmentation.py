@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +9,7 @@ from models.augmentation import AZIMUTHS, PSEUDORAPIDITIES, Augmentation, reflec
 from models.errors import ModelError
 from models.features import FEATURES, HALF_TURN
 from models.loop import Loop
+from models.networks import build
 from models.rules import Rules
 from models.training import fit
 
@@ -79,9 +81,9 @@ def test_augmented_training_sees_other_events_each_epoch_and_validation_sees_the
             seen.append(drawn)
             return drawn
 
-    loop = Loop.__new__(Loop)
-    loop._batch_size, loop._seed, loop._augmentation = 6, 0, Recording(tf.constant(EVENTS), stack)
-    loop._train_step = lambda features, labels: tf.zeros([3])
+    augmentation = Recording(tf.constant(EVENTS), stack)
+    loop = Loop(build(Architecture((1,))), keras.optimizers.SGD(), 6, 0, augmentation)
+    loop._train_step = lambda features, labels, share: tf.zeros([3])
     for epoch in (0, 1):
         loop._train_epoch(tf.constant(EVENTS), tf.ones([6, 1]), tf.constant(epoch))
     first, second = (np.sort(drawn.numpy(), axis=0) for drawn in seen)

@@ -23,7 +23,7 @@ from models.networks import build
 from models.signatures import export
 from pipeline.config import GateConfig
 from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, asked_by, eval_config
-from pipeline.local_runner import with_defaults
+from pipeline.runners import beam_options
 from pipeline.summary import judge
 
 
@@ -65,7 +65,7 @@ def evaluate(run, candidate, baseline, folder, gate=(0.0,), config=None, module_
         "module_path": module_path,
         "fairness_indicator_thresholds": "null",
     }
-    context = Executor.Context(beam_pipeline_args=list(with_defaults(())), tmp_dir=str(folder), unique_id="1")
+    context = Executor.Context(beam_pipeline_args=list(beam_options("direct", ())), tmp_dir=str(folder), unique_id="1")
     Executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
     return blessing.get_int_custom_property("blessed") == 1, evaluation.uri
 

@@ -69,7 +69,7 @@ def test_order_of_rows_changes_with_the_epoch():
     network = build(Architecture((4,)))
     loop = Loop(network, keras.optimizers.SGD(0.0), 10, 0)
     seen = []
-    loop._train_step = lambda features, labels: (seen.append(labels), tf.zeros([3]))[1]
+    loop._train_step = lambda features, labels, share: (seen.append(labels), tf.zeros([3]))[1]
     rows = tf.range(10, dtype=tf.float32)[:, None]
     orders = [loop._train_epoch(tf.zeros([10, 28]), rows, tf.constant(epoch)) for epoch in (0, 1)]
     first, second = (np.ravel(labels) for labels in seen)

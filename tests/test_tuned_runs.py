@@ -182,7 +182,7 @@ def test_files_that_cannot_be_taken_over_are_one_line(tmp_path):
     ("arguments", "expected"),
     [
         (["--tune", "--set", "tuner.trials=0"], "tuner.trials is at least 1. Received: 0."),
-        (["--tuned", "none.json"], "Tuned hyperparameters are a local file of text. Received: "),
+        (["--tuned", "none.json"], "Tuned hyperparameters are a file of text. Received: "),
         (["--tune", "--tuned", "latest"], "Received: both, --tune and latest. Leave one out."),
     ],
 )

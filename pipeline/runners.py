@@ -1,0 +1,125 @@
+"""Beam's runners: what `higgs run --runner NAME` stands for.
+
+    higgs run --runner flink --data gs://bucket/HIGGS.csv.gz --artifacts gs://bucket/higgs \\
+        --beam-arg=--flink_master=host:8081 --beam-arg=--environment_config=registry/higgs:1
+
+docs/scale.md shows the others.
+"""
+
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+
+IMAGE_VARIABLE = "HIGGS_IMAGE"  # the image that holds this code, for Kubeflow as for Beam's workers
+IMAGE = "registry/higgs:1"
+# TFX packages itself for the workers before each stage, unless told of an image that holds it. Either there is one,
+# under another option, or the workers find this installation.
+NO_PACKAGING = {"sdk_container_image": "none"}
+IN_IMAGE = {"environment_type": "DOCKER"} | NO_PACKAGING
+WORKER = "apache_beam.runners.worker.sdk_worker_main"
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """What one of Beam's runners asks for.
+
+    Attributes:
+      name: Beam's.
+      options: Beam options, name to value, unless others are given.
+      required: Beam options that have no such value, name to an example.
+      image: which of the required ones is the workers' image; the environment may name that instead.
+      remote: whether its workers see neither this machine's disk nor one that it shares with them.
+    """
+
+    name: str
+    options: dict[str, str]
+    required: dict[str, str] = dataclasses.field(default_factory=dict)
+    image: str = ""
+    remote: bool = False
+
+
+def _worker_command() -> str:
+    """Starts a worker with this code, in another folder, so that nothing but the file systems is shared with it."""
+    root = str(Path(__file__).parent.parent)
+    return f"cd / && PYTHONPATH={shlex.quote(root)} exec {shlex.quote(sys.executable)} -m {WORKER}"
+
+
+RUNNERS = {
+    # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
+    "direct": Runner("DirectRunner", {"direct_running_mode": "in_memory"} | NO_PACKAGING),
+    # Beam's local job service, with worker processes: what any remote runner asks of the code, on this machine.
+    "portable": Runner(
+        "PortableRunner",
+        {
+            "job_endpoint": "embed",
+            "environment_type": "beam:env:harness_subprocess_python:v1",
+            "environment_config": _worker_command(),
+        }
+        | NO_PACKAGING,
+    ),
+    "flink": Runner(
+        "FlinkRunner", IN_IMAGE, {"flink_master": "host:8081", "environment_config": IMAGE}, "environment_config"
+    ),
+    "spark": Runner(
+        "SparkRunner",
+        IN_IMAGE,
+        {"spark_master_url": "spark://host:7077", "environment_config": IMAGE},
+        "environment_config",
+    ),
+    "dataflow": Runner(
+        "DataflowRunner",
+        {},
+        {
+            "project": "my-project",
+            "region": "europe-west4",
+            "temp_location": "gs://bucket/tmp",
+            "sdk_container_image": IMAGE,
+        },
+        "sdk_container_image",
+        remote=True,
+    ),
+}
+
+
+def beam_options(runner: str, beam_args: Iterable[str]) -> tuple[str, ...]:
+    """The options for Beam.
+
+    Args:
+      runner: a name in RUNNERS, in any case.
+      beam_args: further options, `--name=value` each, which win. With one that names another of Beam's runners, nothing
+        is added to them.
+
+    Raises:
+      ConfigError: an option that the runner requires is missing.
+    """
+    beam_args = tuple(beam_args)
+    given = dict(arg.removeprefix("--").partition("=")[::2] for arg in beam_args)
+    chosen = RUNNERS[runner.lower()]
+    if given.get("runner", chosen.name) != chosen.name:
+        return beam_args
+    options = {"runner": chosen.name} | chosen.options
+    if chosen.image and IMAGE_VARIABLE in os.environ:
+        options[chosen.image] = os.environ[IMAGE_VARIABLE]
+    missing = [name for name in chosen.required if name not in given | options]
+    if missing:
+        remedy = " ".join(f"--beam-arg=--{name}={chosen.required[name]}" for name in missing)
+        raise ConfigError(
+            f"The runner {runner.lower()} needs {', '.join(chosen.required)}. Received: no {', no '.join(missing)}. "
+            f"Add {remedy}."
+        )
+    return (*(f"--{name}={value}" for name, value in options.items() if name not in given), *beam_args)
+
+
+def check_reachable(runner: str, **paths: str) -> None:
+    """Raises ConfigError if the runner's workers cannot reach one of the paths, each named by its option."""
+    for option, path in paths.items():
+        if RUNNERS[runner.lower()].remote and "://" not in path:
+            raise ConfigError(
+                f"Workers of the runner {runner.lower()} do not see this machine's disk. Received: {option} {path}. "
+                f"Name a place that they reach: --{option} gs://bucket/higgs."
+            )

@@ -1,0 +1,159 @@
+"""Beam's runners: their options, and a run in which workers share nothing with it but the files."""
+
+import glob
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHORT_RUN, Run, higgs, read_rows
+
+from models.inputs import load
+from models.transform_graph import TransformGraph
+from pipeline.config import Config, override
+from pipeline.errors import ConfigError
+from pipeline.places import Places
+from pipeline.runners import IMAGE_VARIABLE, RUNNERS, beam_options, check_reachable
+
+FLINK = ("--flink_master=host:8081", "--environment_config=registry/higgs:1")
+
+
+@pytest.fixture(autouse=True)
+def no_image(monkeypatch):
+    """Whatever the environment names is not for these tests."""
+    monkeypatch.delenv(IMAGE_VARIABLE, raising=False)
+
+
+def test_local_run_stays_in_one_process_and_packages_nothing():
+    expected = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=none")
+    assert beam_options("direct", ()) == beam_options("Direct", ()) == expected
+
+
+def test_flink_runs_in_the_image():
+    expected = ("--runner=FlinkRunner", "--environment_type=DOCKER", "--sdk_container_image=none", *FLINK)
+    assert beam_options("flink", FLINK) == expected
+
+
+def test_image_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv(IMAGE_VARIABLE, "registry/higgs:2")
+    assert "--environment_config=registry/higgs:2" in beam_options("spark", ["--spark_master_url=spark://host:7077"])
+    assert "--environment_config=registry/higgs:2" not in beam_options("flink", FLINK)
+    given = ["--project=p", "--region=r", "--temp_location=gs://b/t"]
+    assert "--sdk_container_image=registry/higgs:2" in beam_options("dataflow", given)
+
+
+def test_options_that_are_given_win():
+    options = beam_options("flink", [*FLINK, "--environment_type=EXTERNAL"])
+    assert [option for option in options if "environment_type" in option] == ["--environment_type=EXTERNAL"]
+    assert beam_options("direct", ["--runner=PrismRunner"]) == ("--runner=PrismRunner",)
+    assert beam_options("direct", ["--runner=DirectRunner"]) == (
+        *beam_options("direct", ())[1:],
+        "--runner=DirectRunner",
+    )
+
+
+@pytest.mark.parametrize(
+    ("runner", "given", "missing"),
+    [
+        ("flink", FLINK[:1], "no environment_config. Add --beam-arg=--environment_config=registry/higgs:1."),
+        (
+            "spark",
+            (),
+            "no spark_master_url, no environment_config. Add --beam-arg=--spark_master_url=spark://host:7077 ",
+        ),
+        ("dataflow", ("--project=p", "--temp_location=gs://b/t"), "no region, no sdk_container_image. Add --beam-arg="),
+    ],
+)
+def test_option_that_a_runner_lacks_is_named_in_one_line(runner, given, missing):
+    with pytest.raises(ConfigError) as caught:
+        beam_options(runner, given)
+    assert missing in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_every_runner_is_one_that_beam_knows_by_options_that_beam_knows(name):
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import create_runner
+
+    chosen = RUNNERS[name]
+    known = PipelineOptions([]).get_all_options()
+    assert {"runner", *chosen.options, *chosen.required} <= set(known)
+    assert type(create_runner(chosen.name)).__name__ in (chosen.name, "SwitchingDirectRunner")
+
+
+def test_unknown_runner_is_refused():
+    with pytest.raises(ConfigError, match="runner is one of direct, portable, flink, spark, dataflow"):
+        override(Config(), ["runner=storm"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--runner", "Flink"], "The runner flink needs flink_master, environment_config. Received: no flink_master, "),
+        (["--runner", "storm"], "runner is one of direct, portable, flink, spark, dataflow. Received: 'storm'."),
+        (["--output", "gs://bucket/higgs"], "The output folder is on this machine, for lock, log and metadata."),
+    ],
+)
+def test_run_that_cannot_begin_ends_at_once_with_one_line(csv_file, arguments, expected):
+    code, output = higgs("run", "--data", csv_file, "--output", csv_file.parent / "runs", *arguments)
+    assert code == 2
+    [line] = output.splitlines()
+    assert line.startswith(f"Error: {expected}")
+    assert not (csv_file.parent / "runs").exists()
+
+
+def test_workers_elsewhere_are_given_no_local_path():
+    with pytest.raises(ConfigError, match="Received: artifacts /tmp/runs/artifacts"):
+        check_reachable("Dataflow", artifacts="/tmp/runs/artifacts")
+    check_reachable("dataflow", artifacts="gs://bucket/higgs")
+    check_reachable("direct", artifacts="/tmp/runs/artifacts")
+
+
+def test_artifacts_may_be_on_another_file_system_than_the_output():
+    places = Places(Config(output="runs", artifacts="gs://bucket/higgs"))
+    assert places.artifacts == "gs://bucket/higgs"
+    assert places.metadata == os.path.abspath("runs/metadata.sqlite")
+
+
+@pytest.fixture(scope="session")
+def portable_run(tmp_path_factory) -> Run:
+    """The blessed run again, by Beam's job service and workers in processes and a folder of their own."""
+    folder = tmp_path_factory.mktemp("portable") / "runs"
+    return Run(*higgs("run", *SHORT_RUN, "--runner", "portable", "--output", folder), folder)
+
+
+def test_separate_workers_come_to_the_same_verdict(portable_run, blessed_run):
+    assert portable_run.exit_code == 0, portable_run.output
+    found, expected = portable_run.first_summary, blessed_run.first_summary
+    assert found["rows"] == expected["rows"]
+    for key, value in expected["verdict"].items():
+        value = value if key == "reason" else pytest.approx(value, abs=1e-6)
+        assert found["verdict"][key] == value
+    for name, model in expected["models"].items():
+        assert found["models"][name]["slices"].keys() == model["slices"].keys()
+        for key, metrics in model["slices"].items():
+            assert found["models"][name]["slices"][key] == pytest.approx(metrics, abs=1e-6), (name, key)
+
+
+def test_separate_workers_write_the_same_records(portable_run, blessed_run):
+    for split in ("train", "val", "eval"):
+        found, expected = (read_rows(f"{run.artifact(*EXAMPLES)}/Split-{split}") for run in (portable_run, blessed_run))
+        assert np.array_equal(found, expected)
+
+
+def test_separate_workers_find_the_same_z_scores(portable_run, blessed_run):
+    files = [f"{blessed_run.artifact(*EXAMPLES)}/Split-eval/*"]
+    found, expected = (load(files, TransformGraph(run.artifact(*GRAPH)))[0] for run in (portable_run, blessed_run))
+    assert np.abs(found - expected).max() < 1e-5
+
+
+EXAMPLES, GRAPH = ("HiggsExampleGen", "examples"), ("Transform", "transform_graph")
+
+
+def test_each_stage_on_beam_had_workers_of_its_own(portable_run):
+    [log] = glob.glob(f"{portable_run.folder}/logs/*")
+    assert Path(log).read_text().count("Python sdk harness starting.") >= N_BEAM_STAGES
+
+
+N_BEAM_STAGES = 4  # HiggsExampleGen, StatisticsGen, Transform, HiggsEvaluator
