@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 from tfx.utils import json_utils
 
-from pipeline.local_runner import with_defaults
+from pipeline.runners import beam_options
 
 OUTPUTS = "outputs.json"  # the artifacts, for other processes
 
@@ -65,5 +65,5 @@ def _artifact(channel, folder: Path) -> Artifact:
 def _executor(component, folder: Path):
     kind = component.executor_spec.executor_class
     folder.mkdir(parents=True, exist_ok=True)
-    beam = {"beam_pipeline_args": list(with_defaults(()))} if issubclass(kind, BaseBeamExecutor) else {}
+    beam = {"beam_pipeline_args": list(beam_options("direct", ()))} if issubclass(kind, BaseBeamExecutor) else {}
     return kind(kind.Context(tmp_dir=f"{folder}{os.sep}", unique_id="1", **beam))
