@@ -60,7 +60,15 @@ def read_tags(address: str) -> dict:
 
 def test_board_lists_every_network_and_ends_with_ctrl_c(blessed_run):
     command = [sys.executable, "-m", "pipeline.cli", "tensorboard", str(blessed_run.folder), "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Tests that a shell runs in the background hand on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             lines = iter(process.stdout.readline, "")
             address = next(line.split()[1] for line in lines if line.startswith("TensorBoard: http"))
