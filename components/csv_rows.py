@@ -88,8 +88,13 @@ class RowParser:
 
     def parse(self, block: Block) -> Rows:
         """Parses one block; `Rows.bad` holds what is no row, in order."""
-        # Two spellings that are common enough to stay off the path line by line.
-        text = block.text.replace(b"\r\n", b"\n").replace(b", ", b",")
+        # Two spellings that are common enough to stay off the path line by line. Looking for one character takes a
+        # twentieth of the time that looking for two does.
+        text = block.text
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        if b" " in text:
+            text = text.replace(b", ", b",")
         values = self._parse_text(text)
         if values is None or not is_sound(values, self.labelled):
             return self._parse_by_line(block)
@@ -104,7 +109,9 @@ class RowParser:
         """
         text = text if text.endswith(b"\n") else text + b"\n"
         characters = np.frombuffer(text, np.uint8)
-        separators = np.flatnonzero((characters == COMMA) | (characters == NEWLINE)).astype(np.int32)
+        is_separator = characters == COMMA
+        is_separator |= characters == NEWLINE
+        separators = np.flatnonzero(is_separator).astype(np.int32)
         n_columns, n_fields = len(self.file_columns), len(separators)
         ends = np.flatnonzero(characters[separators] == NEWLINE)
         if len(ends) * n_columns != n_fields or (ends % n_columns != n_columns - 1).any():

@@ -70,7 +70,7 @@ class ReadBlocks(beam.PTransform):
         self._decode = DecodeShard(schema, n_rows or BLOCK_ROWS)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[tuple[str, pa.RecordBatch]]:
-        return pipeline | beam.Create(self._shards) | beam.Reshuffle() | beam.ParDo(self._decode)
+        return pipeline | beam.Create(self._shards) | beam.ParDo(self._decode)
 
 
 @dataclasses.dataclass(frozen=True)

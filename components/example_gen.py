@@ -60,7 +60,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         try:
             with self._make_beam_pipeline() as pipeline:
-                _ = pipeline | beam.Create(sources) | beam.Reshuffle() | beam.ParDo(IngestFile(ingestion))
+                _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
         except Exception as error:
             raise ingestion_error_within(error) or error from None
         check_splits(read_summary(examples.uri))
