@@ -1,6 +1,8 @@
 """What can be wrong with the input of a component: one line with the rule, what was received and the remedy."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 
 
 class IngestionError(ValueError):
@@ -19,7 +21,16 @@ class UnservableModelError(ValueError):
     """The exported model does not answer requests as it must."""
 
 
-def ingestion_error_within(error: BaseException) -> IngestionError | None:
+@contextlib.contextmanager
+def ingestion_errors() -> Iterator[None]:
+    """Around a Beam pipeline that reads data: what is the data's own fault leaves it as an IngestionError."""
+    try:
+        yield
+    except Exception as error:
+        raise _ingestion_error_within(error) or error from None
+
+
+def _ingestion_error_within(error: BaseException) -> IngestionError | None:
     """The data's own fault behind what a Beam runner raised; runners hand on the text of a worker's traceback only."""
     name = IngestionError.__name__
     found = re.findall(rf"{name}: (.*?)(?: \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE)

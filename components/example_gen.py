@@ -19,7 +19,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import IngestionError, ingestion_error_within
+from components.errors import IngestionError, ingestion_errors
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.splits import RowRange, SplitRule
 
@@ -58,11 +58,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             summary_uri=examples.uri,
             bad_rows=settings["bad_rows"],
         )
-        try:
-            with self._make_beam_pipeline() as pipeline:
-                _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
-        except Exception as error:
-            raise ingestion_error_within(error) or error from None
+        with ingestion_errors(), self._make_beam_pipeline() as pipeline:
+            _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
         check_splits(read_summary(examples.uri))
 
 

@@ -20,7 +20,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
-from components.errors import ingestion_error_within
+from components.errors import ingestion_errors
 from components.example_blocks import ReadBlocks
 
 
@@ -46,16 +46,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for split in artifact_utils.decode_split_names(examples.split_names):
             patterns[split] = [io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))]
             paths[split] = os.path.join(artifact_utils.get_split_uri([statistics], split), executor.DEFAULT_FILE_NAME)
-        try:
-            with self._make_beam_pipeline() as pipeline:
-                _ = (
-                    pipeline
-                    | ReadBlocks(patterns)
-                    | beam.CombinePerKey(Statistics(StatsOptions()))
-                    | beam.MapTuple(lambda split, found: _write(paths[split], found))
-                )
-        except Exception as error:
-            raise ingestion_error_within(error) or error from None
+        with ingestion_errors(), self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | ReadBlocks(patterns)
+                | beam.CombinePerKey(Statistics(StatsOptions()))
+                | beam.MapTuple(lambda split, found: _write(paths[split], found))
+            )
 
 
 class HiggsStatisticsGen(component.StatisticsGen):

@@ -19,7 +19,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
-from components.errors import ingestion_error_within
+from components.errors import ingestion_errors
 from components.example_blocks import ExampleBlocks
 
 SPLIT = "train"
@@ -51,15 +51,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         analysed = tft.get_analyze_input_columns(preprocessing_fn, examples.TensorAdapter().OriginalTypeSpecs())
         examples = examples.Project(analysed)
         temporary = os.path.join(graph_uri, TEMPORARY)
-        try:
-            with self._make_beam_pipeline() as pipeline, tft_beam.Context(temporary, use_deep_copy_optimization=True):
-                batches = pipeline | examples.BeamSource()
-                transform_fn = (batches, examples.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(preprocessing_fn)
-                _ = transform_fn | tft_beam.WriteTransformFn(graph_uri)
-                raw_metadata = os.path.join(graph_uri, tft.TFTransformOutput.RAW_METADATA_DIR)
-                _ = DatasetMetadata(schema) | tft_beam.WriteMetadata(raw_metadata, pipeline)
-        except Exception as error:
-            raise ingestion_error_within(error) or error from None
+        context = tft_beam.Context(temporary, use_deep_copy_optimization=True)
+        with ingestion_errors(), self._make_beam_pipeline() as pipeline, context:
+            batches = pipeline | examples.BeamSource()
+            transform_fn = (batches, examples.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(preprocessing_fn)
+            _ = transform_fn | tft_beam.WriteTransformFn(graph_uri)
+            raw_metadata = os.path.join(graph_uri, tft.TFTransformOutput.RAW_METADATA_DIR)
+            _ = DatasetMetadata(schema) | tft_beam.WriteMetadata(raw_metadata, pipeline)
         if fileio.exists(temporary):
             io_utils.delete_dir(temporary)
 
