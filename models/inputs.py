@@ -37,15 +37,13 @@ def load_raw(patterns: list[str], transform: TransformGraph, shard: Shard = ALL)
 
 
 def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
-    files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
     @tf.autograph.experimental.do_not_convert
     def parse(examples):
         columns = tf.io.parse_example(examples, spec)
         return to_features(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
     features, labels = [], []
-    for batch in _records(files).shard(*shard).batch(PARSED_ROWS).map(parse, num_parallel_calls=2).prefetch(2):
+    for batch in batches(patterns, shard).map(parse, num_parallel_calls=2).prefetch(2):
         features.append(batch[0])
         labels.append(batch[1])
     if not features:
@@ -53,6 +51,9 @@ def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[t
     return tf.ensure_shape(tf.concat(features, 0), [None, len(FEATURES)]), tf.concat(labels, 0)
 
 
-def _records(files: list[str]) -> tf.data.Dataset:
+def batches(patterns: list[str], shard: Shard = ALL) -> tf.data.Dataset:
+    """The serialized examples of files, see `load`: string [at most PARSED_ROWS] each, in order."""
+    files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
     compression = "GZIP" if files and all(file.endswith(".gz") for file in files) else None
-    return tf.data.TFRecordDataset(files, compression_type=compression, buffer_size=8 << 20)
+    records = tf.data.TFRecordDataset(files, compression_type=compression, buffer_size=8 << 20)
+    return records.shard(*shard).batch(PARSED_ROWS)

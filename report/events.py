@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.features import FEATURES, LABEL
+from models.inputs import batches
 
-BATCH_ROWS = 8192
 SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64)} | {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
 
 
@@ -28,12 +28,6 @@ class Scored:
     features: np.ndarray
 
 
-def batches(folder: str) -> tf.data.Dataset:
-    """The serialized examples of a split's folder, string [at most BATCH_ROWS] each, in order."""
-    files = sorted(tf.io.gfile.glob(os.path.join(folder, "*")))
-    return tf.data.TFRecordDataset(files, buffer_size=8 << 20).batch(BATCH_ROWS).prefetch(2)
-
-
 def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
     """Scores every row of a split with each SavedModel's `serving_default`.
 
@@ -44,7 +38,7 @@ def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
     """
     labels, features, n_kept = [], [], 0
     probabilities = {name: [] for name in models}
-    for examples in batches(folder):
+    for examples in batches([os.path.join(folder, "*")]).prefetch(2):
         columns = tf.io.parse_example(examples, SPEC)
         labels.append(columns[LABEL].numpy())
         for name, model in models.items():
@@ -70,7 +64,7 @@ def scorer(model) -> Callable[[np.ndarray], np.ndarray]:
 def transformed(folder: str, model, n_rows: int) -> np.ndarray:
     """The first rows of a split as a SavedModel's `transform_features` gives them, float32 [at most n_rows, 28]."""
     values, n_read = [], 0
-    for examples in batches(folder):
+    for examples in batches([os.path.join(folder, "*")]).prefetch(2):
         values.append(model.signatures["transform_features"](examples=examples[: n_rows - n_read])["features"].numpy())
         n_read += len(values[-1])
         if n_read == n_rows:
