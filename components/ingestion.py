@@ -4,12 +4,10 @@ A file is read, parsed, split and encoded block by block, in order, and nothing 
 memory, and whoever compares two runs wants the same rows in the same places.
 """
 
-import collections
 import dataclasses
 import json
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import apache_beam as beam
 import numpy as np
@@ -19,12 +17,12 @@ from apache_beam.io.filesystems import FileSystems
 from components.csv_blocks import Block, count_rows, read_blocks, read_head
 from components.csv_rows import BadRow, RowParser
 from components.errors import IngestionError
-from components.records import RecordEncoder
 from components.splits import SplitRule
+from components.threads import in_threads
+from datasets.records import RecordCodec
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
 SHARD_BYTES = 256 << 20  # enough shards for the stages behind to work on in parallel
-N_THREADS = 2  # numpy and pyarrow release the interpreter lock; more threads than this only wait for it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +80,7 @@ class IngestFile(beam.DoFn):
         self._ingestion = ingestion
 
     def setup(self):
-        self._encoder = RecordEncoder(self._ingestion.columns)
+        self._codec = RecordCodec(self._ingestion.columns)
 
     def process(self, source: SourceFile) -> Iterator[str]:
         """Yields the path of the file that was read."""
@@ -92,7 +90,7 @@ class IngestFile(beam.DoFn):
         shards = [_ShardWriter(uri, source.index) for uri in ingestion.split_uris]
         quarantine = _Quarantine(ingestion.summary_uri, source.index)
         blocks = read_blocks(source.path, parser.head, source.first_row)
-        for encoded in _in_threads(lambda block: self._encode(parser, block), blocks):
+        for encoded in in_threads(lambda block: self._encode(parser, block), blocks):
             if encoded.bad and ingestion.bad_rows == STOP:
                 raise IngestionError(f"{encoded.bad[0]} Or go on without bad rows by --bad-rows=quarantine.")
             for shard, records in zip(shards, encoded.records, strict=True):
@@ -107,7 +105,7 @@ class IngestFile(beam.DoFn):
     def _encode(self, parser: RowParser, block: Block) -> "_EncodedBlock":
         rows = parser.parse(block)
         splits = self._ingestion.rule.assign(rows.values[1:], rows.numbers)
-        records = self._encoder.encode(rows.values)
+        records = self._codec.encode(rows.values)
         n_splits = len(self._ingestion.rule.names)
         counts = np.bincount(2 * splits + (rows.values[0] == 1), minlength=2 * n_splits).reshape(n_splits, 2)
         return _EncodedBlock([records[splits == split] for split in range(n_splits)], counts, rows.bad)
@@ -118,22 +116,6 @@ class _EncodedBlock:
     records: list[np.ndarray]  # uint8 [n_rows, record_bytes] per split
     counts: np.ndarray  # int64 [n_splits, 2], background and signal
     bad: Sequence[BadRow]
-
-
-def _in_threads(function, items):
-    """Yields function(item) in order, computed ahead in a few threads."""
-    ahead: collections.deque[Future] = collections.deque()
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > 2 * N_THREADS:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
 
 
 class _ShardWriter:

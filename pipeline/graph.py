@@ -79,7 +79,7 @@ def data_components(config: Config) -> DataComponents:
         row_ranges=config.data.row_ranges,
         bad_rows=config.data.bad_rows,
         origin=config.data.origin,
-        code=digest_source("components"),
+        code=digest_source("components", "datasets.records"),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = HiggsStatisticsGen(examples).with_id("StatisticsGen")
@@ -122,7 +122,7 @@ def create_pipeline(config: Config) -> Pipeline:
                 "name": name,
                 "architecture": named(architecture).to_dict(),
                 "rules": config.train.rules,
-                "code": digest_source("models"),
+                "code": digest_source("models", "datasets.records"),
             },
             **inputs,
         ).with_id(f"Trainer.{name}")
@@ -193,7 +193,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
             "origin": config.data.origin,
             "tuning": config.tuner.rules,
             "folder": Places(config).tuning,
-            "code": digest_source("models"),
+            "code": digest_source("models", "datasets.records"),
         },
     )
 

@@ -87,7 +87,7 @@ class Trainings:
         self._folds = None
         if n_folds:
             self._folds = stratified_folds(np.ravel(dataset.train[1]), n_folds)
-        self._digests = [dataset.digest, digest_source("models"), str(n_folds)]
+        self._digests = [dataset.digest, digest_source("models", "datasets.records"), str(n_folds)]
         os.makedirs(folder, exist_ok=True)
 
     @property

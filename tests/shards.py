@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.records import RecordEncoder
+from datasets.records import RecordCodec
 from models.features import COLUMNS, FEATURES, LABEL
 
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=none"]
@@ -23,7 +23,7 @@ def write_shard(path: Path, rows: np.ndarray) -> None:
 def write_plain_shard(path: Path, rows: np.ndarray) -> None:
     """The same without any missing value, by ingestion's own encoder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(RecordEncoder(COLUMNS).encode(np.ascontiguousarray(rows.T)).tobytes())
+    path.write_bytes(RecordCodec(COLUMNS).encode(np.ascontiguousarray(rows.T)).tobytes())
 
 
 def to_example(row: np.ndarray, **others: float) -> tf.train.Example:

@@ -44,6 +44,21 @@ def test_batches_are_those_of_the_stock_decoder_without_calling_it(tmp_path, mon
     assert all(batch[name].equals(expected[name]) for name in COLUMNS)
 
 
+def test_a_parser_takes_over_where_records_are_others_than_ours(tmp_path):
+    rows = make_rows(250)
+    write_plain_shard(tmp_path / "ours", rows[:130])
+    write_shard(tmp_path / "others", rows[130:])
+    (tmp_path / "shard").write_bytes((tmp_path / "ours").read_bytes() + (tmp_path / "others").read_bytes())
+    assert np.array_equal(values(read(tmp_path / "shard")), rows)
+
+
+def test_no_parser_is_called_for_records_that_ingestion_wrote(tmp_path, monkeypatch):
+    rows = make_rows(250)
+    write_plain_shard(tmp_path / "shard", rows)
+    monkeypatch.setattr(DecodeShard, "_parsed", None)
+    assert np.array_equal(values(read(tmp_path / "shard")), rows)
+
+
 def test_gzipped_shards_are_read(tmp_path):
     rows = make_rows(120)
     write_shard(tmp_path / "shard.gz", rows)

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
-    "models": {"models"},
-    "components": {"components"},
+    "models": {"models", "datasets"},
+    "components": {"components", "datasets"},
     "datasets": {"datasets"},
     "pipeline": {"pipeline", "models", "components", "datasets"},
     "report": {"report", "pipeline", "models", "components"},

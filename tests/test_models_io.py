@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import make_rows, read_rows
+from shards import to_example, write_plain_shard, write_shard
 
-from components.records import RecordEncoder
+from datasets.records import RecordCodec
 from models.errors import ModelError
 from models.features import COLUMNS
-from models.inputs import load
+from models.inputs import BLOCK_ROWS, _decoded, _parsed, load, load_raw
 from models.transform_graph import TransformGraph
 
 
@@ -30,12 +31,48 @@ def test_features_are_normalised_by_mean_and_deviation_of_the_training_split(ble
 
 def test_gzipped_shards_are_read_too(blessed_run, tmp_path):
     rows = make_rows(20)
-    records = RecordEncoder(COLUMNS).encode(np.ascontiguousarray(rows.T))
+    records = RecordCodec(COLUMNS).encode(np.ascontiguousarray(rows.T))
     with tf.io.TFRecordWriter(str(tmp_path / "a.gz"), "GZIP") as writer:
         for record in records:
             writer.write(record[12:-4].tobytes())
     _, labels = load([str(tmp_path / "*")], transform_graph(blessed_run))
     assert np.array_equal(labels.numpy()[:, 0], rows[:, 0])
+
+
+def rows_in_shards(folder, n_rows: int, n_shards: int) -> np.ndarray:
+    rows = make_rows(n_rows, seed=5)
+    for index, part in enumerate(np.array_split(rows, n_shards)):
+        write_plain_shard(folder / f"shard-{index}", part)
+    return rows
+
+
+@pytest.mark.parametrize("shard", [(1, 0), (3, 0), (3, 2)])
+def test_encoded_examples_are_read_as_any_others(blessed_run, tmp_path, shard):
+    graph = transform_graph(blessed_run)
+    rows_in_shards(tmp_path, 2 * BLOCK_ROWS + 17, 2)
+    arguments = [str(tmp_path / "*")], graph.spec, graph, shard
+    decoded, parsed = _decoded(arguments[0], graph, shard), _parsed(*arguments)
+    for ours, theirs in zip(decoded, parsed, strict=True):
+        assert np.array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_parser_reads_what_was_encoded_otherwise(blessed_run, tmp_path):
+    rows = rows_in_shards(tmp_path, 30, 1)
+    write_shard(tmp_path / "shard-1", rows[::-1])
+    with tf.io.TFRecordWriter(str(tmp_path / "shard-2")) as writer:
+        writer.write(to_example(rows[0], another=1.0).SerializeToString())
+    features = load_raw([str(tmp_path / "*")], transform_graph(blessed_run))
+    assert np.array_equal(features.numpy(), np.concatenate([rows, rows[::-1], rows[:1]])[:, 1:])
+
+
+def test_damaged_examples_are_never_trained_on(blessed_run, tmp_path):
+    rows_in_shards(tmp_path, 30, 1)
+    shard = tmp_path / "shard-0"
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    with pytest.raises(tf.errors.DataLossError):
+        load([str(shard)], transform_graph(blessed_run))
 
 
 def test_no_examples_are_one_line(blessed_run, tmp_path):
@@ -50,7 +87,7 @@ def test_slices_are_counted_from_raw_features(blessed_run):
     places = [COLUMNS.index(f"jet_{jet}_b_tag") for jet in (1, 2, 3, 4)]
     rows[:, places] = [[0, 0, 0, 0], [2.17, 0, 0, 0], [1.08, 0, 2.5, 0], [1, 1, 1, 1]]
     rows[:, COLUMNS.index("m_bb")] = [0.5, 0.99, 1.0, 3.0]
-    records = RecordEncoder(COLUMNS).encode(np.ascontiguousarray(rows.T))[:, 12:-4]
+    records = RecordCodec(COLUMNS).encode(np.ascontiguousarray(rows.T))[:, 12:-4]
     outputs = model.signatures["slices"](examples=tf.constant([record.tobytes() for record in records]))
     assert outputs["n_b_tags"].numpy().tolist() == [[0], [1], [2], [4]]
     assert outputs["m_bb_band"].numpy().tolist() == [[b"low"], [b"low"], [b"high"], [b"high"]]

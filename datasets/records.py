@@ -1,4 +1,4 @@
-"""Rows as TFRecords of tf.Example, whole blocks at a time.
+"""Rows as TFRecords of tf.Example, and back, whole blocks at a time.
 
 Every row of HIGGS becomes a tf.Example of the same length: the same names in the same places, 28 floats of four bytes
 and a label of one. So one record serves as a template that is tiled, and the values are laid into it by column. The
@@ -14,12 +14,18 @@ import numpy as np
 _MASK_DELTA = np.uint32(0xA282EAD8)  # TFRecord's masking of a CRC, tensorflow/core/lib/hash/crc32c.h
 _HEADER_BYTES = 12  # length uint64, masked crc of the length uint32
 _FOOTER_BYTES = 4  # masked crc of the data uint32
+_DECODED_ROWS = 4096  # at a time: more fall out of the cache
 
 
-class RecordEncoder:
-    """Encodes rows of one set of columns; the first is the label, an int64 of 0 or 1, the others are floats."""
+class RecordCodec:
+    """Encodes rows of one set of columns; the first is the label, an int64 of 0 or 1, the others are floats.
+
+    Attributes:
+      columns: their names.
+    """
 
     def __init__(self, columns: tuple[str, ...]):
+        self.columns = columns
         label, *features = columns
         entries = {label: _entry(label, _message(3, _message(1, b"\x00")))}  # Feature.int64_list, packed
         entries |= {name: _entry(name, _message(2, _message(1, bytes(4)))) for name in features}  # Feature.float_list
@@ -37,6 +43,7 @@ class RecordEncoder:
 
     @property
     def record_bytes(self) -> int:
+        """The length of a record, its framing included."""
         return len(self._template)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
@@ -61,6 +68,34 @@ class RecordEncoder:
                 crc ^= next(tables)[column[:, byte]]
         records[:, -_FOOTER_BYTES:] = mask(crc).astype("<u4").view(np.uint8).reshape(n_rows, 4)
         return records
+
+    def decode(self, encoded: bytes) -> np.ndarray | None:
+        """The inverse of `encode`.
+
+        Args:
+          encoded: what may be records, one after another.
+
+        Returns:
+          float32 [n_columns, n_rows]; None if these are other bytes than `encode` makes of any rows, as those of
+          examples with a value missing or of damaged files.
+        """
+        if len(encoded) % self.record_bytes:
+            return None
+        records = np.frombuffer(encoded, np.uint8).reshape(-1, self.record_bytes)
+        values = np.empty((len(self.columns), len(records)), np.float32)
+        for start in range(0, len(records), _DECODED_ROWS):
+            rows = slice(start, start + _DECODED_ROWS)
+            self._lay_out(records[rows], values[:, rows])
+            # Names, lengths and checksums are right if the values alone give the same bytes.
+            if (values[0, rows] > 1).any() or not np.array_equal(self.encode(values[:, rows]), records[rows]):
+                return None
+        return values
+
+    def _lay_out(self, records: np.ndarray, values: np.ndarray) -> None:
+        for column, offset, width in zip(values, self._offsets, self._widths, strict=True):
+            start = _HEADER_BYTES + offset
+            found = np.ascontiguousarray(records[:, start : start + width])
+            column[:] = found.view("<f4" if width == 4 else np.uint8)[:, 0]
 
     @functools.cached_property
     def _crc_tables(self) -> np.ndarray:
