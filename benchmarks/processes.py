@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,15 +25,19 @@ class Outcome:
     Attributes:
       lines: what it printed, standard error included, each with the seconds after its start.
       seconds: from start to end.
-      peak_mb: the largest sum of the resident set sizes of the process and its descendants, in 2**20 bytes, at any
-        sampled time; memory that they share counts for each.
+      memory: sums of the resident set sizes of the process and its descendants, in 2**20 bytes, each with the seconds
+        after its start; memory that they share counts for each.
       exit_code: of the process.
     """
 
     lines: list[tuple[float, str]]
     seconds: float
-    peak_mb: float
+    memory: list[tuple[float, float]]
     exit_code: int
+
+    def peak_mb(self, start_s: float = 0.0, stop_s: float = math.inf) -> int:
+        """The largest of `memory` at any sampled time between the two, 0 if there is none."""
+        return round(max((megabytes for at, megabytes in self.memory if start_s <= at <= stop_s), default=0))
 
 
 def watched(*arguments: str, expected: tuple[int, ...] = (0,)) -> Outcome:
@@ -52,7 +57,7 @@ def watched(*arguments: str, expected: tuple[int, ...] = (0,)) -> Outcome:
         text=True,
         errors="replace",
     ) as process:
-        memory = _Memory(process.pid)
+        memory = _Memory(process.pid, started)
         memory.start()
         for line in process.stdout:
             lines.append((time.monotonic() - started, line.rstrip("\n")))
@@ -62,7 +67,7 @@ def watched(*arguments: str, expected: tuple[int, ...] = (0,)) -> Outcome:
     if exit_code not in expected:
         tail = "\n".join(line for _, line in lines[-40:])
         raise RuntimeError(f"{' '.join(arguments)} ended with {exit_code}:\n{tail}")
-    return Outcome(lines, seconds, memory.peak_bytes / 2**20, exit_code)
+    return Outcome(lines, seconds, memory.samples, exit_code)
 
 
 def tell(figures: dict) -> None:
@@ -74,15 +79,16 @@ def told(*arguments: str) -> dict:
     """The figures that `python ARGUMENTS` tells, and `peak_mb` unless they have one."""
     outcome = watched(*arguments)
     [line] = [line for _, line in outcome.lines if line.startswith(MARK)]
-    return {"peak_mb": round(outcome.peak_mb)} | json.loads(line.removeprefix(MARK))
+    return {"peak_mb": outcome.peak_mb()} | json.loads(line.removeprefix(MARK))
 
 
 class _Memory(threading.Thread):
     """Looks at the memory of a process and its descendants until it is stopped."""
 
-    def __init__(self, pid: int):
+    def __init__(self, pid: int, since: float):
         super().__init__(daemon=True)
-        self.peak_bytes = 0
+        self.samples: list[tuple[float, float]] = []
+        self._since = since
         self._root = psutil.Process(pid)
         self._stopped = threading.Event()
 
@@ -94,7 +100,7 @@ class _Memory(threading.Thread):
                 for process in (self._root, *self._root.children(recursive=True)):
                     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
                         total += process.memory_info().rss
-            self.peak_bytes = max(self.peak_bytes, total)
+            self.samples.append((time.monotonic() - self._since, total / 2**20))
 
     def stop(self):
         """Ends the thread."""

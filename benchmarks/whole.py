@@ -28,9 +28,13 @@ def ours(place: Place) -> Callable[[], dict]:
 
     def run() -> dict:
         outcome = watched("-m", "pipeline.cli", *arguments, expected=(0, 3))
-        [summary] = output.glob("results/*/summary.json")
-        models = json.loads(summary.read_text())["models"].values()
-        return figures(outcome, sum(model["seconds"] for model in models))
+        [path] = output.glob("results/*/summary.json")
+        summary = json.loads(path.read_text())
+        models = summary["models"]
+        return figures(outcome, sum(model["seconds"] for model in models.values())) | {
+            "verdict": summary["verdict"],
+            "auc": {name: model["eval"]["auc"] for name, model in models.items()},
+        }
 
     return run
 
@@ -49,17 +53,24 @@ def stock(place: Place) -> Callable[[], dict]:
 
 
 def figures(outcome: Outcome, training_s: float) -> dict:
-    """A run's peak memory; its seconds without training, as a whole, of training, around the stages, and by stage."""
+    """A run's peak memory and seconds, the latter without training, as a whole, and of training; both by stage.
+
+    `first_stage_s` is from the start to the first stage, `after_stages_s` from the last one to the end.
+    """
     started = {_name(match): at for at, line in outcome.lines if (match := STARTED.search(line))}
     ended = {_name(match): at for at, line in outcome.lines if (match := ENDED.search(line))}
     return {
         "seconds": outcome.seconds - training_s,
-        "peak_mb": round(outcome.peak_mb),
+        "peak_mb": outcome.peak_mb(),
         "whole_s": outcome.seconds,
         "training_s": training_s,
         "first_stage_s": min(started.values()),
         "after_stages_s": outcome.seconds - max(ended.values()),
-        "stages_s": {name: round(ended[name] - at, 2) for name, at in started.items() if name in ended},
+        "stages": {
+            name: {"seconds": round(ended[name] - at, 2), "peak_mb": outcome.peak_mb(at, ended[name])}
+            for name, at in started.items()
+            if name in ended
+        },
     }
 
 
