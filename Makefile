@@ -5,6 +5,7 @@ PYTHON ?= $(shell cat .python-version)
 DATA ?=
 ARGS ?=
 SIZES ?= 10000 100000 200000 1000000
+RESULTS ?= runs/benchmarks
 
 # For the image: its name, what it is built on, and what a host needs to reach the index by; see kubeflow/Dockerfile.
 IMAGE ?= higgs:latest
@@ -38,8 +39,8 @@ test: setup
 
 ## Compares stock TFX with ours at SIZES rows; ARGS are handed to `benchmarks.stages`. DATA has real rows to train on.
 bench: setup
-	$(BIN)/python -m benchmarks.stages $(addprefix --rows ,$(SIZES)) $(ARGS)
-	$(BIN)/python -m benchmarks.training $(if $(DATA),'$(DATA)')
+	$(BIN)/python -m benchmarks.training --to '$(RESULTS)' $(if $(DATA),'$(DATA)')
+	$(BIN)/python -m benchmarks.stages --to '$(RESULTS)' $(addprefix --rows ,$(SIZES)) $(ARGS)
 
 ## Installs what requirements.txt locks into $(VENV), once.
 setup: $(READY)

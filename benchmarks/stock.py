@@ -53,12 +53,8 @@ def batches(examples_factory, patterns: list[str], transform_graph: str) -> tf.d
     return examples_factory(patterns, options, schema)
 
 
-def eval_config(slices: tuple[str, ...]) -> tfma.EvalConfig:
-    """TFMA's metrics for the models of `models.signatures`, and the same change threshold as ours.
-
-    Args:
-      slices: names of features that the models' `slices` signature computes.
-    """
+def eval_config() -> tfma.EvalConfig:
+    """TFMA's metrics for the models of `models.signatures`, and the same change threshold as ours."""
     threshold = tfma.MetricThreshold(
         change_threshold=tfma.GenericChangeThreshold(
             direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute=wrappers_pb2.DoubleValue(value=-1e-12)
@@ -67,11 +63,9 @@ def eval_config(slices: tuple[str, ...]) -> tfma.EvalConfig:
     metrics = [tfma.MetricConfig(class_name=name) for name in METRICS]
     metrics[0].threshold.CopyFrom(threshold)
     spec = tfma.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key="probability")
-    if slices:
-        spec.preprocessing_function_names.append("slices")
     return tfma.EvalConfig(
         model_specs=[spec],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in slices)],
+        slicing_specs=[tfma.SlicingSpec()],
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )
 
@@ -111,7 +105,7 @@ def create_pipeline(rows: str, output: str, epochs: int) -> tfx.dsl.Pipeline:
         example_splits=["eval"],
         model=trainers[0].outputs["model"],
         baseline_model=trainers[1].outputs["model"],
-        eval_config=eval_config(()),
+        eval_config=eval_config(),
     )
     pusher = tfx.components.Pusher(
         model=trainers[0].outputs["model"],

@@ -27,7 +27,7 @@ def in_process(stage: str, side: str, place: Place) -> dict:
 
 @pytest.mark.parametrize("name", ["ingestion csv", "ingestion csv.gz", "statistics"])
 def test_stage_is_measured_on_every_side_and_the_ratio_is_of_medians(place, name):
-    entry = stages.compare(name, place, repeats=1, with_stock=True, measure=in_process)
+    [entry] = stages.compare([name], place, repeats=1, measure=in_process)
     assert list(entry["sides"]) == ["stock", "ours", "limit"]
     assert all(side["seconds"] > 0 for side in entry["sides"].values())
     assert entry["ratio"] == pytest.approx(entry["sides"]["stock"]["seconds"] / entry["sides"]["ours"]["seconds"], 1e-2)
@@ -35,7 +35,7 @@ def test_stage_is_measured_on_every_side_and_the_ratio_is_of_medians(place, name
 
 
 def test_stock_is_left_out_above_its_limit_and_then_there_is_no_ratio(place):
-    entry = stages.compare("ingestion csv", place, repeats=2, with_stock=False, measure=lambda *_: run(1.0))
+    [entry] = stages.compare(["ingestion csv"], place, repeats=2, stock_rows=N_ROWS - 1, measure=lambda *_: run(1.0))
     assert list(entry["sides"]) == ["ours", "limit"]
     assert entry["ratio"] is None
     assert len(entry["sides"]["ours"]["runs"]) == 2
@@ -52,16 +52,17 @@ def test_median_of_runs_counts_and_the_largest_peak():
     assert results.ratio({"stock": stock, "ours": ours}) == 4.5
 
 
-def test_sides_take_turns():
+def test_sides_take_turns_and_stock_is_measured_once_for_all_that_share_it():
     turns = []
 
     def measure(stage, side, place):
         turns.append((stage, side))
         return run(1.0)
 
-    stages.compare("ingestion csv.gz", Place(Path("nowhere"), 10), repeats=2, with_stock=True, measure=measure)
-    once = [("ingestion csv", "stock"), ("ingestion csv.gz", "ours"), ("ingestion csv.gz", "limit")]
-    assert turns == 2 * once
+    names = ["ingestion csv", "ingestion csv.gz"]
+    entries = stages.compare(names, Place(Path("nowhere"), 10), repeats=2, measure=measure)
+    assert turns == 2 * [("ingestion csv", "stock"), *((name, side) for name in names for side in ("ours", "limit"))]
+    assert [entry["sides"]["stock"] for entry in entries] == 2 * [results.summarized([run(1.0)] * 2)]
 
 
 def entry(stage: str, rows: int, stock: float, ours: float) -> dict:
