@@ -17,7 +17,6 @@ from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
-from models.optimizers import optimizer_for
 from models.replicas import Replicas, choose_strategy
 from models.rules import Rules
 from models.signatures import export
@@ -81,7 +80,7 @@ def fit(
         network = build(architecture, rules.seed)
         loop = Loop(
             network,
-            optimizer_for(architecture, rules, n_train),
+            _optimizer(architecture, rules, n_train),
             rules.batch_size,
             rules.seed,
             augmentation if architecture.augment else None,
@@ -110,6 +109,16 @@ def _on_one_device(network: keras.Model, architecture: Architecture, replicas: R
     plain = build(architecture)
     plain.set_weights(network.get_weights())
     return plain
+
+
+def _optimizer(architecture: Architecture, rules: Rules, n_rows: int) -> keras.optimizers.Optimizer:
+    steps_per_epoch = -(-n_rows // rules.batch_size)
+    rate = keras.optimizers.schedules.InverseTimeDecay(
+        rules.learning_rate, decay_steps=steps_per_epoch * rules.decay_epochs, decay_rate=1.0
+    )
+    if architecture.weight_decay:
+        return keras.optimizers.AdamW(rate, weight_decay=architecture.weight_decay)
+    return keras.optimizers.Adam(rate)
 
 
 class ProgressBar(keras.callbacks.Callback):
