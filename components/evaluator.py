@@ -71,16 +71,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
             for name, model in models.items()
         ]
-        adapter_config = examples.TensorAdapterConfig()
         with self._make_beam_pipeline() as pipeline:
             batches = pipeline | "ReadBlocks" >> examples.BeamSource()
             _ = batches | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(
                 eval_shared_model=shared,
                 eval_config=config,
-                extractors=extractors(shared, config, adapter_config),
-                output_path=folder,
-                tensor_adapter_config=adapter_config,
+                extractors=extractors(shared, config, examples.TensorAdapterConfig()),
+                writers=_writers(folder, config, {model.model_name: model.model_path for model in shared}),
             )
+
+
+def _writers(folder: str, config: EvalConfig, locations: dict[str, str]) -> list:
+    """TFMA's, less those of plots and attributions, of which there are none; each file takes Beam half a second."""
+    paths = {key: os.path.join(folder, key) for key in (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY)}
+    return [
+        tfma.writers.EvalConfigWriter(folder, config, model_locations=locations),
+        tfma.writers.MetricsPlotsAndValidationsWriter(paths, config),
+    ]
 
 
 def _examples(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> ExampleBlocks:
