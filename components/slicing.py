@@ -15,8 +15,8 @@ UNBATCH, SLICE = "ExtractUnbatchedInputs", "ExtractSliceKeys"  # the stages repl
 KEPT = (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY)
 
 
-def custom_extractors(eval_shared_model, eval_config, tensor_adapter_config) -> list:
-    """TFMA's extractors with the two that work event by event replaced; the name is the one TFX's Evaluator asks for.
+def extractors(eval_shared_model, eval_config, tensor_adapter_config) -> list:
+    """TFMA's extractors with the two that work event by event replaced.
 
     Raises:
       ValueError: a slice is neither all rows nor by one feature.
@@ -24,14 +24,14 @@ def custom_extractors(eval_shared_model, eval_config, tensor_adapter_config) -> 
     keys = [tuple(spec.feature_keys) for spec in eval_config.slicing_specs]
     if any(len(key) > 1 for key in keys) or any(spec.feature_values for spec in eval_config.slicing_specs):
         raise ValueError(f"Slices are all rows or by one feature. Received: {eval_config.slicing_specs}. Divide them.")
-    extractors = tfma.default_extractors(
+    default = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
         eval_config=eval_config,
         tensor_adapter_config=tensor_adapter_config,
     )
-    kept = [extractor for extractor in extractors if extractor.stage_name not in (UNBATCH, SLICE)]
-    if len(extractors) - len(kept) != 2:
-        raise ValueError(f"TFMA's extractors are not the ones expected: {[e.stage_name for e in extractors]}.")
+    kept = [extractor for extractor in default if extractor.stage_name not in (UNBATCH, SLICE)]
+    if len(default) - len(kept) != 2:
+        raise ValueError(f"TFMA's extractors are not the ones expected: {[e.stage_name for e in default]}.")
     slices = beam.FlatMap(slice_batch, feature_names=[key[0] for key in keys if key], overall=() in keys)
     return [*kept, tfma.extractors.Extractor(stage_name=SLICE, ptransform=slices)]
 

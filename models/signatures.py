@@ -26,7 +26,7 @@ class Servable(tf.Module):
             "serving_default": _trace(self._score_examples, examples),
             "serving_features": _trace(self._score, features),
             "transform_features": _trace(self._transform_examples, examples),
-            "slices": _trace(self._slice_examples, examples),
+            "slices": _trace(self._slice, {name: features[name] for name in (*B_TAGS, "m_bb")}),
         }
 
     def _score_examples(self, examples):
@@ -39,8 +39,7 @@ class Servable(tf.Module):
     def _transform_examples(self, examples):
         return {"features": self.transform(self._parse(examples))}
 
-    def _slice_examples(self, examples):
-        features = self._parse(examples)
+    def _slice(self, features):
         n_b_tags = tf.add_n([tf.cast(features[name] > 0, tf.int64) for name in B_TAGS])
         band = tf.where(features["m_bb"] < M_BB_BOUND, "low", "high")
         return {"n_b_tags": n_b_tags[:, None], "m_bb_band": band[:, None]}
@@ -63,7 +62,7 @@ def export(network: keras.Model, transform_graph: str, folder: str) -> None:
       neither needed nor read.
     - `serving_features`: 28 named float32 [n], to the same. TF Serving's REST `instances` are of this form.
     - `transform_features`: `examples` to `features`, float32 [n, 28], as the network sees them.
-    - `slices`: `examples` to `n_b_tags`, int64 [n, 1], and `m_bb_band`, `low` or `high` [n, 1], for TFMA.
+    - `slices`: five named float32 [n] to `n_b_tags`, int64 [n, 1], and `m_bb_band`, `low` or `high` [n, 1], for TFMA.
 
     Args:
       network: from normalised features to logits.

@@ -60,7 +60,7 @@ def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
         model_specs=[
             # Unnamed: with a baseline connected, TFX adds the baseline's own specification.
             ModelSpec(
-                signature_name="serving_default",
+                signature_name="serving_features",  # the examples are parsed once for both models and the slices
                 label_key=LABEL,
                 prediction_key="probability",
                 preprocessing_function_names=["slices"],

@@ -11,7 +11,6 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import standard_artifacts
 
-import components.slicing
 import models.preprocessing
 import models.training
 import models.tuning
@@ -145,7 +144,6 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         example_splits=["eval"],
         schema=data.schema,
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
-        module_path=components.slicing.__name__,
     )
     infra_validator = HiggsInfraValidator(
         model=candidate.outputs["model"],

@@ -17,6 +17,8 @@ from pipeline.errors import ConfigError
 
 IMAGE_VARIABLE = "HIGGS_IMAGE"  # the image that holds this code, for Kubeflow as for Beam's workers
 IMAGE = "registry/higgs:1"
+# Older Beams pickle with dill, which takes several times as long.
+IN_PROCESS = {"direct_running_mode": "in_memory", "pickle_library": "cloudpickle"}
 # TFX packages itself for the workers before each stage, unless told of an image that holds it. Either there is one,
 # under another option, or the workers find this installation.
 NO_PACKAGING = {"sdk_container_image": "none"}
@@ -51,7 +53,7 @@ def _worker_command() -> str:
 
 RUNNERS = {
     # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
-    "direct": Runner("DirectRunner", {"direct_running_mode": "in_memory"} | NO_PACKAGING),
+    "direct": Runner("DirectRunner", IN_PROCESS | NO_PACKAGING),
     # Beam's local job service, with worker processes: what any remote runner asks of the code, on this machine.
     "portable": Runner(
         "PortableRunner",

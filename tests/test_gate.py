@@ -10,11 +10,11 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tfx.components.evaluator.executor import Executor as StockExecutor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
 from tfx.utils import json_utils
 
-from components import slicing
 from components.errors import MissingBaselineError
 from components.evaluator import Executor
 from components.sums import crossentropies
@@ -48,8 +48,8 @@ def models(blessed_run, tmp_path_factory):
     return {name: make_model(folder / name, graph, *kind) for name, kind in kinds.items()}
 
 
-def evaluate(run, candidate, baseline, folder, gate=(0.0,), config=None, module_path=slicing.__name__):
-    """Runs the Evaluator's executor as TFX does; whether it blesses and what TFMA measured."""
+def execute(run, candidate, baseline, folder, config, executor=Executor):
+    """Runs the Evaluator's executor, or another, as TFX does; the blessing and the evaluation."""
     examples = standard_artifacts.Examples()
     examples.uri = run.artifact("HiggsExampleGen", "examples")
     examples.split_names = artifact_utils.encode_split_names(["train", "val", "eval"])
@@ -60,13 +60,18 @@ def evaluate(run, candidate, baseline, folder, gate=(0.0,), config=None, module_
     inputs = {"examples": [examples], "model": [candidate], "schema": [schema]}
     inputs |= {"baseline_model": [baseline]} if baseline else {}
     properties = {
-        "eval_config": json_format.MessageToJson(config or eval_config(*gate)),
+        "eval_config": json_format.MessageToJson(config),
         EXAMPLE_SPLITS_KEY: json_utils.dumps(["eval"]),
-        "module_path": module_path,
         "fairness_indicator_thresholds": "null",
     }
-    context = Executor.Context(beam_pipeline_args=list(beam_options("direct", ())), tmp_dir=str(folder), unique_id="1")
-    Executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
+    context = executor.Context(beam_pipeline_args=list(beam_options("direct", ())), tmp_dir=str(folder), unique_id="1")
+    executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
+    return blessing, evaluation
+
+
+def evaluate(run, candidate, baseline, folder, gate=(0.0,)):
+    """Runs the Evaluator's executor; whether it blesses and where TFMA wrote what it measured."""
+    blessing, evaluation = execute(run, candidate, baseline, folder, eval_config(*gate))
     return blessing.get_int_custom_property("blessed") == 1, evaluation.uri
 
 
@@ -109,11 +114,12 @@ def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_pa
     del theirs.metrics_specs[0].metrics[len(STOCK) :]  # those that TFMA does not have
     for metric, stock in zip(theirs.metrics_specs[0].metrics, STOCK, strict=True):
         metric.class_name, metric.module, metric.config = stock, "", ""
-    _, uri = evaluate(blessed_run, models["mass"], models["half"], tmp_path / "ours")
+    theirs.model_specs[0].signature_name = "serving_default"
     pair = models["mass"], models["half"]
-    _, stock = evaluate(blessed_run, *pair, tmp_path / "stock", config=theirs, module_path=None)
+    _, evaluation = execute(blessed_run, *pair, tmp_path / "ours", ours)
+    _, stock = execute(blessed_run, *pair, tmp_path / "stock", theirs, StockExecutor)
     for model in ("candidate", "baseline"):
-        results = [dict(tfma.load_eval_result(u, model_name=model).slicing_metrics) for u in (uri, stock)]
+        results = [dict(tfma.load_eval_result(e.uri, model_name=model).slicing_metrics) for e in (evaluation, stock)]
         assert set(results[0]) == set(results[1])
         assert len(results[0]) >= 5
         for key, outputs in results[1].items():
@@ -125,6 +131,44 @@ def test_metrics_and_slices_are_those_of_tfma_itself(blessed_run, models, tmp_pa
                     assert math.isnan(other)  # one class has no ROC curve; TFMA says 0
                 else:
                     assert other == pytest.approx(value["doubleValue"], abs=1e-6), (key, name)
+
+
+@pytest.mark.parametrize(("candidate", "baseline"), [("lower", "half"), ("half", "lower")])
+def test_what_is_written_is_what_tfx_itself_writes(blessed_run, models, tmp_path, candidate, baseline):
+    args = blessed_run, models[candidate], models[baseline]
+    ours = execute(*args, tmp_path / "ours", eval_config(0.0))
+    theirs = execute(*args, tmp_path / "theirs", eval_config(0.0), StockExecutor)
+    assert ours[0].mlmd_artifact.custom_properties == theirs[0].mlmd_artifact.custom_properties
+    assert os.listdir(ours[0].uri) == os.listdir(theirs[0].uri)
+    assert os.listdir(ours[0].uri) == ["BLESSED" if candidate == "lower" else "NOT_BLESSED"]
+    assert verdict(ours[1].uri) == verdict(theirs[1].uri)
+    for model in ("candidate", "baseline"):
+        mine, stock = (tfma.load_eval_result(evaluation.uri, model_name=model) for _, evaluation in (ours, theirs))
+        assert (mine.config, mine.model_location) == (stock.config, stock.model_location)
+        assert not any(value for _, value in [*mine.plots, *mine.attributions, *stock.plots, *stock.attributions])
+        measured, expected = numbers(mine), numbers(stock)
+        assert len(expected) > 40
+        assert measured == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def numbers(result) -> dict[tuple, float]:
+    """Slice and name of a metric to its value."""
+    return {
+        (key, name): float(value["doubleValue"])
+        for key, metrics in result.slicing_metrics
+        for name, value in metrics[""][""].items()
+    }
+
+
+def verdict(uri: str) -> tuple:
+    """What a validation result says, but the numbers."""
+    result = tfma.load_validation_result(uri)
+    failures = [
+        (failure.metric_key.name, failure.metric_key.model_name)
+        for of_slice in result.metric_validations_per_slice
+        for failure in of_slice.failures
+    ]
+    return result.validation_ok, result.rubber_stamp, failures, result.validation_details.slicing_details
 
 
 def test_missing_baseline_fails_the_run_and_blesses_nothing(blessed_run, models, tmp_path):
