@@ -87,13 +87,8 @@ def test_slices_are_counted_from_raw_features(blessed_run):
     places = [COLUMNS.index(f"jet_{jet}_b_tag") for jet in (1, 2, 3, 4)]
     rows[:, places] = [[0, 0, 0, 0], [2.17, 0, 0, 0], [1.08, 0, 2.5, 0], [1, 1, 1, 1]]
     rows[:, COLUMNS.index("m_bb")] = [0.5, 0.99, 1.0, 3.0]
-<<<<<<< HEAD
-    records = RecordCodec(COLUMNS).encode(np.ascontiguousarray(rows.T))[:, 12:-4]
-    outputs = model.signatures["slices"](examples=tf.constant([record.tobytes() for record in records]))
-=======
     slices = model.signatures["slices"]
     names = slices.structured_input_signature[1]
     outputs = slices(**{name: tf.constant(rows[:, COLUMNS.index(name)], tf.float32) for name in names})
->>>>>>> evaluation
     assert outputs["n_b_tags"].numpy().tolist() == [[0], [1], [2], [4]]
     assert outputs["m_bb_band"].numpy().tolist() == [[b"low"], [b"low"], [b"high"], [b"high"]]
