@@ -12,6 +12,10 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+
+if __name__ == "__main__":
+    sys.modules["keras"] = None  # TF Serving has none either; without it, TensorFlow is there in half the time
+
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
