@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import os
 import sys
 import time
@@ -16,6 +17,10 @@ DEFAULT_ROWS = 10_000
 SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
 SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
 SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
+
+# What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage asks for:
+# validated manifests, MongoDB, galleries of images. Google Cloud's clients are the same to a run that stays local.
+UNUSED = ("kubernetes_validate", "bson", "matplotlib.pyplot")
 
 
 def _short_for(key: str) -> dict:
@@ -98,7 +103,7 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
-            _leave_out_cloud_clients(config)
+            _import_stages(config)
             yield config
 
 
@@ -115,20 +120,29 @@ def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = Fals
     return dataclasses.replace(config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache)
 
 
-def _leave_out_cloud_clients(config) -> None:
-    """Keeps Google Cloud's clients, which Beam imports where they are installed, out of a run that stays local."""
+def _import_stages(config) -> None:
+    """Imports what runs the stages, without what no stage uses and without a look for garbage every so many objects."""
+    sys.meta_path.insert(0, _Absent(*UNUSED, *(() if _uses_cloud(config) else ("google.cloud",))))
+    gc.disable()
+    try:
+        import pipeline.local_runner  # noqa: F401
+    finally:
+        gc.freeze()  # what has been imported stays to the end
+        gc.enable()
+
+
+def _uses_cloud(config) -> bool:
     uses = [config.data.path, config.artifacts, config.runner, *config.beam_args]
-    if not any("://" in use or "dataflow" in use.lower() for use in uses):
-        sys.meta_path.insert(0, _Absent("google.cloud"))
+    return any("://" in use or "dataflow" in use.lower() for use in uses)
 
 
 class _Absent:
-    """An import finder for which a package is not installed."""
+    """An import finder for which packages are not installed."""
 
-    def __init__(self, package: str):
-        self._package = package
+    def __init__(self, *packages: str):
+        self._packages = packages
 
     def find_spec(self, name, path=None, target=None):
-        if name == self._package or name.startswith(self._package + "."):
-            raise ModuleNotFoundError(f"{name} is left out of a local run", name=name)
+        if any(f"{name}.".startswith(f"{package}.") for package in self._packages):
+            raise ModuleNotFoundError(f"{name} is left out of this run", name=name)
         return None

@@ -95,6 +95,8 @@ def draw(name: str, alt: str, caption: str, paint: Callable, height: float = 3.4
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         panels = canvas.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
         paint(panels[0] if n_panels == 1 else list(panels))
+        canvas.get_layout_engine().execute(canvas)  # once, for both files
+        canvas.set_layout_engine(None)
         svg, png = io.StringIO(), io.BytesIO()
         canvas.savefig(png, format="png", facecolor="white", metadata={"Software": None})
         canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

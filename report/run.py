@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -56,24 +57,25 @@ def make(config: Config, summary: dict) -> Page:
     curves = {name: Roc.of(scored.labels, values) for name, values in scored.probabilities.items()}
     labels = {name: f"{name}: {summary['models'][name]['name']}" for name in MODELS}
     n_rows = len(scored.features)
-    increases = importance(scorer(models["candidate"]), scored.features, scored.labels[:n_rows])
-    return Page(
-        title=f"HIGGS run {summary['run'].split('.')[0].replace('T', ' ')}",
-        origin=summary["origin"],
-        **_verdict(summary["verdict"], summary["origin"]),
-        facts=_facts(summary, curves),
-        sections=[
-            _models(summary, curves),
-            _training(summary, labels),
-            _separation(summary, curves, labels),
-            _probabilities(scored, labels),
-            _importances(increases, n_rows),
-            _slices(summary),
-            _statistics(outputs["StatisticsGen"]["statistics"].uri, examples, models["candidate"]),
-            *lineage_sections(config, summary, executions),
-        ],
-        made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
-    )
+    with ThreadPoolExecutor(1) as pool:  # TensorFlow computes while Matplotlib draws
+        increases = pool.submit(importance, scorer(models["candidate"]), scored.features, scored.labels[:n_rows])
+        return Page(
+            title=f"HIGGS run {summary['run'].split('.')[0].replace('T', ' ')}",
+            origin=summary["origin"],
+            **_verdict(summary["verdict"], summary["origin"]),
+            facts=_facts(summary, curves),
+            sections=[
+                _models(summary, curves),
+                _training(summary, labels),
+                _separation(summary, curves, labels),
+                _probabilities(scored, labels),
+                _importances(increases.result(), n_rows),
+                _slices(summary),
+                _statistics(outputs["StatisticsGen"]["statistics"].uri, examples, models["candidate"]),
+                *lineage_sections(config, summary, executions),
+            ],
+            made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
+        )
 
 
 def _verdict(verdict: dict, origin: str) -> dict:

@@ -52,6 +52,17 @@ def python(code: str) -> str:
     return result.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.parametrize(("artifacts", "left_out"), [("", True), ("gs://bucket/higgs", False)])
+def test_run_imports_what_its_stages_use_only(artifacts, left_out):
+    found = python(
+        "import sys; from pipeline.config import Config; from pipeline import session; "
+        f"session._import_stages(Config(artifacts='{artifacts}')); import matplotlib.figure, report.run; "
+        "print([name in sys.modules for name in ('google.cloud.storage', 'tfx.orchestration.local.local_dag_runner')], "
+        "[name in sys.modules for name in session.UNUSED])"
+    )
+    assert found == f"{[not left_out, True]} [False, False, False]"
+
+
 def test_names_of_columns_import_nothing():
     code = "import sys; before = set(sys.modules); import models.features; print(sorted(set(sys.modules) - before))"
     assert python(code) == "['models', 'models.features']"

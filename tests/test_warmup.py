@@ -1,5 +1,7 @@
 """What is asked of a model before it is pushed, and the warm-up requests that come of it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,12 @@ def test_sound_model_passes_in_a_fresh_process(examples, tmp_path):
     folder = save(tmp_path / "model")
     try_model(folder, examples, "other", str(tmp_path / "model" / WARMUP_FILE))
     assert {log.predict_log.request.model_spec.name for log in read_logs(tmp_path / "model" / WARMUP_FILE)} == {"other"}
+
+
+def test_fresh_process_has_no_keras_as_tf_serving_has_none():
+    command = [sys.executable, "-X", "importtime", "-m", "components.warmup", "--help"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split()
+    assert "tensorflow" in imported and not {"keras", "keras.src"} & set(imported)
 
 
 def test_model_that_does_not_load_is_one_line_from_a_fresh_process(examples, tmp_path):
