@@ -91,7 +91,7 @@ def plot(results: dict, path: Path) -> None:
                 if points:
                     axes.plot(*zip(*points, strict=True), color=ink(colour), marker=marker, label=side)
             axes.set(xscale="log", yscale="log", ylabel="seconds")
-            axes.text(0.02, 0.95, name, transform=axes.transAxes, va="top")
+            axes.set_title(name, loc="right")  # the legend is on the left
         panels[-1].set_xlabel("rows")
         legend(panels[0], n_columns=len(SIDES))
 
