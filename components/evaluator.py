@@ -11,8 +11,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tensorflow_model_analysis.utils import update_eval_config_with_defaults, verify_eval_config
 from tfx import types
-from tfx.components.evaluator import component, constants
-from tfx.dsl.components.base import base_beam_executor, executor_spec
+from tfx.components.evaluator import component, constants, executor
+from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
@@ -24,8 +24,11 @@ from components.slicing import extractors
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
-    """Evaluates a candidate and a baseline, and blesses the candidate or not."""
+class Executor(executor.Executor):
+    """Evaluates a candidate and a baseline, and blesses the candidate or not.
+
+    Nothing of TFX's executor is left; its entrypoint on Kubeflow knows by the class whose blessing it has to complete.
+    """
 
     def Do(
         self,

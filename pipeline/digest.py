@@ -8,6 +8,12 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+# The modules that decide what stages make of their inputs.
+INGESTION = ("components", "datasets.records")
+TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
+TRAINING = ("models", "datasets.records")
+SERVING = ("components",)
+
 
 def digest_source(*modules: str) -> str:
     """A digest of the files of modules, and of whole packages with the data files beside their modules.

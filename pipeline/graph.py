@@ -26,7 +26,7 @@ from models.architectures import named
 from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.data import split_pattern
-from pipeline.digest import digest_source
+from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, digest_source
 from pipeline.gate import eval_config
 from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
@@ -78,7 +78,7 @@ def data_components(config: Config) -> DataComponents:
         row_ranges=config.data.row_ranges,
         bad_rows=config.data.bad_rows,
         origin=config.data.origin,
-        code=digest_source("components", "datasets.records"),
+        code=digest_source(*INGESTION),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = HiggsStatisticsGen(examples).with_id("StatisticsGen")
@@ -89,7 +89,7 @@ def data_components(config: Config) -> DataComponents:
         examples,
         schema,
         preprocessing_fn=dotted_path(models.preprocessing.preprocessing_fn),
-        code=digest_source("models.preprocessing", "models.features", "components.transform"),
+        code=digest_source(*TRANSFORM),
     ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
     return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
@@ -121,7 +121,7 @@ def create_pipeline(config: Config) -> Pipeline:
                 "name": name,
                 "architecture": named(architecture).to_dict(),
                 "rules": config.train.rules,
-                "code": digest_source("models", "datasets.records"),
+                "code": digest_source(*TRAINING),
             },
             **inputs,
         ).with_id(f"Trainer.{name}")
@@ -151,7 +151,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         examples=data.examples,
         split="eval",
         model_name=config.name,
-        code=digest_source("components"),
+        code=digest_source(*SERVING),
     )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],
@@ -191,7 +191,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
             "origin": config.data.origin,
             "tuning": config.tuner.rules,
             "folder": Places(config).tuning,
-            "code": digest_source("models", "datasets.records"),
+            "code": digest_source(*TRAINING),
         },
     )
 

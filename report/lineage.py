@@ -4,12 +4,12 @@ import json
 import re
 
 from pipeline.config import Config
-from pipeline.digest import digest_source
+from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
 from report.provenance import commit, data_files, is_unchanged, settings, versions
 
-DIGESTED = (("components",), ("models.preprocessing", "models.features"), ("models",))  # by `pipeline.graph`
+DIGESTED = (INGESTION, TRANSFORM, TRAINING, SERVING)
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:

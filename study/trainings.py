@@ -16,7 +16,7 @@ from components.sums import crossentropies
 from models.errors import ModelError
 from models.rules import Rules
 from models.training import fit
-from pipeline.digest import digest_source
+from pipeline.digest import TRAINING, digest_source
 from study.data import Dataset
 from study.plan import Variant
 from study.statistics import stratified_folds
@@ -87,7 +87,7 @@ class Trainings:
         self._folds = None
         if n_folds:
             self._folds = stratified_folds(np.ravel(dataset.train[1]), n_folds)
-        self._digests = [dataset.digest, digest_source("models", "datasets.records"), str(n_folds)]
+        self._digests = [dataset.digest, digest_source(*TRAINING), str(n_folds)]
         os.makedirs(folder, exist_ok=True)
 
     @property

@@ -151,7 +151,8 @@ def test_lineage_names_file_code_and_executions(summary, run_page):
     [file] = summary["files"]
     assert hashlib.sha256(Path(file).read_bytes()).hexdigest() in text
     assert "Unchanged since the run read them." in text
-    assert re.search("models, unchanged since Trainer.(baseline|candidate), Trainer", text)
+    assert re.search(r"models, datasets\.records, unchanged since Trainer.(baseline|candidate), Trainer", text)
+    assert "changed since" not in text.replace("unchanged since", "")
     logs = re.escape(summary["tensorboard"]["candidate"])
     assert re.search(rf"Trainer.candidate \d+ [\d.]+ model \d+: \S+; model_run \d+: {logs} ", text)
     assert "train.architecture medium" in text
