@@ -25,9 +25,13 @@ def no_image(monkeypatch):
 
 
 def test_local_run_stays_in_one_process_and_packages_nothing():
-    options = beam_options("direct", ())
-    assert options == beam_options("Direct", ())
-    assert {"--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=none"} <= set(options)
+    expected = (
+        "--runner=DirectRunner",
+        "--direct_running_mode=in_memory",
+        "--pickle_library=cloudpickle",
+        "--sdk_container_image=none",
+    )
+    assert beam_options("direct", ()) == beam_options("Direct", ()) == expected
 
 
 def test_flink_runs_in_the_image():
