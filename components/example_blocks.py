@@ -19,8 +19,8 @@ from tfx_bsl.coders import example_coder
 from tfx_bsl.tfxio import tf_example_record
 
 from components.errors import IngestionError
-from components.threads import in_threads
 from datasets.records import RecordCodec
+from datasets.threads import in_threads
 
 BLOCK_ROWS = 32_768  # larger blocks are hardly faster and hold more memory, 1.5 kB per row
 REMEDY = "Delete the folder of the examples and run again with --no-cache."
@@ -188,7 +188,8 @@ class DecodeShard(beam.DoFn):
         n_rows = 0
         chosen = [codec.columns.index(name) for name in layout.dtypes]
         # One thread: whoever takes the batches works as well.
-        for values in in_threads(codec.decode, _blocks(path, self._n_rows * codec.record_bytes), n_threads=1):
+        blocks = _blocks(path, self._n_rows * codec.record_bytes)
+        for values in in_threads(codec.decode, blocks, n_threads=1, n_ahead=2):
             if values is None:
                 return n_rows, False
             yield layout.to_record_batch(values[chosen])

@@ -18,8 +18,8 @@ from components.csv_blocks import Block, count_rows, read_blocks, read_head
 from components.csv_rows import BadRow, RowParser
 from components.errors import IngestionError
 from components.splits import SplitRule
-from components.threads import in_threads
 from datasets.records import RecordCodec
+from datasets.threads import in_threads
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
 SHARD_BYTES = 256 << 20  # enough shards for the stages behind to work on in parallel

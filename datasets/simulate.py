@@ -11,9 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +24,7 @@ from datasets.decimals import format_rows
 from datasets.detector import detect
 from datasets.provenance import SIMULATED, is_simulated, remove_marker, write_marker
 from datasets.reconstruction import reconstruct
+from datasets.threads import N_THREADS, in_threads
 
 GENERATOR_VERSION = 1  # raise it whenever the same seed would give other rows
 SIGNAL_FRACTION = 0.53
@@ -33,7 +32,6 @@ N_COLUMNS = 29
 
 BLOCK_ROWS = 16_384
 TRIALS_PER_ROW = 3.9  # a little over a quarter of the collisions passes the selection, in either class
-N_THREADS = 2  # numpy releases the interpreter's lock; more threads gained nothing on two cores
 
 BYTES_PER_ROW = {".csv": 740, ".csv.gz": 300}  # measured 731 and 287, with a margin
 COMPRESSION_LEVEL = 2  # of isal: three times as fast as zlib at its fastest, and smaller
@@ -95,19 +93,10 @@ def simulate_block(seed: int, block: int) -> np.ndarray:
 
 def _map_blocks(function: Callable, n_rows: int) -> Iterator:
     """Yield function(block, rows wanted of it) for every block in order, computed two blocks ahead by threads."""
-    n_blocks = -(-n_rows // BLOCK_ROWS)
-    pending: deque = deque()
-    with ThreadPoolExecutor(min(N_THREADS, n_blocks), thread_name_prefix="simulate") as pool:
-        try:
-            for block in range(n_blocks):
-                pending.append(pool.submit(function, block, min(BLOCK_ROWS, n_rows - block * BLOCK_ROWS)))
-                if len(pending) > N_THREADS:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    blocks = range(-(-n_rows // BLOCK_ROWS))
+    return in_threads(
+        lambda block: function(block, min(BLOCK_ROWS, n_rows - block * BLOCK_ROWS)), blocks, n_ahead=N_THREADS
+    )
 
 
 def _rechunk(blocks: Iterable[np.ndarray], chunk: int) -> Iterator[np.ndarray]:

@@ -8,14 +8,16 @@ from typing import Any
 N_THREADS = 2  # numpy and pyarrow release the interpreter lock; more threads than this only wait for it
 
 
-def in_threads(function: Callable, items: Iterable, n_threads: int = N_THREADS) -> Iterator[Any]:
-    """Yields function(item) in order, computed ahead for a few items."""
+def in_threads(
+    function: Callable, items: Iterable, n_threads: int = N_THREADS, n_ahead: int = 2 * N_THREADS
+) -> Iterator[Any]:
+    """Yields function(item) in order, computed for up to `n_ahead` more items than have been asked for."""
     ahead: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             for item in items:
                 ahead.append(pool.submit(function, item))
-                if len(ahead) > 2 * n_threads:
+                if len(ahead) > n_ahead:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
