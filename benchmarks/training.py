@@ -58,6 +58,7 @@ def measure(side: str, name: str, path: str | None, n_rows: int) -> dict:
     from benchmarks import tutorial
     from benchmarks.limits import product_flops
     from models.architectures import named
+    from models.callbacks import Board
     from models.networks import build
     from models.rules import Rules
     from models.training import fit
@@ -69,13 +70,13 @@ def measure(side: str, name: str, path: str | None, n_rows: int) -> dict:
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.monotonic()))
     with tempfile.TemporaryDirectory() as folder:
-        callbacks = [keras.callbacks.TensorBoard(folder, write_graph=False), clock]
         started = time.monotonic()
         if side == "stock":
             network = build(architecture, rules.seed)
+            callbacks = [keras.callbacks.TensorBoard(folder, write_graph=False), clock]
             bce = tutorial.fit(network, rules, train, val, callbacks)["val_binary_crossentropy"][-1]
         else:
-            training = fit(architecture, rules, train, val, callbacks)
+            training = fit(architecture, rules, train, val, [Board(folder), clock])
             network, bce = training.network, training.history["val_bce"][-1]
     seconds = (ends[-1] - ends[0]) / (len(ends) - 1)
     return {

@@ -14,6 +14,7 @@ from models.errors import ModelError
 from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation
+FUSED_PARAMETERS = 5_000  # up to so many, starting operations takes longer than they do, and XLA makes one of them
 
 
 class Loop:
@@ -52,6 +53,9 @@ class Loop:
         self._seed = seed
         self._augmentation = augmentation
         self._replicas.drop_apart(model)
+        is_random = augmentation or any(hasattr(layer, "seed_generator") for layer in model.layers)
+        is_small = self._replicas.n == 1 and model.count_params() <= FUSED_PARAMETERS
+        self._is_fused = is_small and not is_random  # XLA draws other random numbers
         self._epoch = tf.function(self._train_epoch)
         self._evaluate = tf.function(self._evaluate_rows)
 
@@ -96,12 +100,21 @@ class Loop:
         replicas, size = self._replicas, self._batch_size
         order = tf.argsort(tf.random.stateless_uniform([features.shape[0]], [self._seed, epoch]), stable=True)
         n_rows = replicas.total(features.shape[0])
-        total = tf.zeros([3])
-        for start in tf.range(0, n_rows - replicas.n + 1, size):
-            stop = replicas.stop(start, size, n_rows)
-            rows = order[replicas.own(start, stop)]
-            n_in_step, n_drawn = tf.cast(stop - start, tf.float32), tf.cast(epoch, start.dtype) * n_rows + start
-            total += n_in_step * replicas.sum(self._take_step, features, labels, rows, n_in_step, n_drawn)
+        last = replicas.last(size, n_rows)
+
+        def take(start, n_in_step):
+            rows = replicas.own(order, start, n_in_step)
+            n_drawn = tf.cast(epoch, start.dtype) * n_rows + start
+            n_in_step = tf.cast(n_in_step, tf.float32)
+            return n_in_step * replicas.sum(self._take_step, features, labels, rows, n_in_step, n_drawn)
+
+        def take_all():  # but for the last, steps are of one size, which XLA has to know
+            total = tf.zeros([3])
+            for start in tf.range(0, last, size):
+                total += take(start, size)
+            return total + take(tf.convert_to_tensor(last), n_rows - last)
+
+        total = tf.function(take_all, jit_compile=True)() if self._is_fused else take_all()
         return total / tf.cast(n_rows, tf.float32)
 
     @tf.autograph.experimental.do_not_convert

@@ -89,15 +89,17 @@ class Replicas:
         """`total`, outside of any graph."""
         return int(tf.function(self.total)(n_rows)) if self.n_workers > 1 else n_rows
 
-    def stop(self, start, size: int, n_rows):
-        """Where a step that begins at row `start` of all workers' rows ends; a rest too small for all joins it."""
-        return tf.where(start + size > n_rows - self.n, n_rows, start + size)
+    def last(self, size: int, n_rows):
+        """Where the last step begins, among all workers' rows; a rest too small for all has joined it."""
+        return (n_rows - self.n) // size * size
 
-    def own(self, start, stop) -> slice:
-        """Where the rows `start` to `stop` of all workers' rows, taken in turn, are among this worker's."""
+    def own(self, order, start, n_in_step):
+        """This worker's part of a step, of its own `order`; the step has all workers' rows from `start` on, in turn."""
         if self.n_workers == 1:
-            return slice(start, stop)
-        return slice(*(-((self.worker - bound) // self.n_workers) for bound in (start, stop)))
+            # Of a size that XLA can see. A loop that takes no step asks for more rows than there are.
+            return tf.slice(order, [start], [min(n_in_step, order.shape[0])])
+        first, stop = (-((self.worker - bound) // self.n_workers) for bound in (start, start + n_in_step))
+        return order[first:stop]
 
     def drop_apart(self, model: keras.Model) -> None:
         """Lets each device drop other units than the others do; their random numbers begin as copies."""

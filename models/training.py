@@ -2,17 +2,15 @@
 
 import dataclasses
 import json
-import logging
 import os
-import sys
 import time
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from models.architectures import Architecture
 from models.augmentation import Augmentation
+from models.callbacks import Board, ProgressBar
 from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
@@ -22,8 +20,6 @@ from models.rules import Rules
 from models.signatures import export
 from models.space import from_hyperparameters, values_of
 from models.transform_graph import TransformGraph
-
-LOGGER = logging.getLogger("higgs.training")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,35 +117,6 @@ def _optimizer(architecture: Architecture, rules: Rules, n_rows: int) -> keras.o
     return keras.optimizers.Adam(rate)
 
 
-class ProgressBar(keras.callbacks.Callback):
-    """A bar over epochs on standard output; every epoch goes to the log as well."""
-
-    def __init__(self, name: str, rules: Rules):
-        super().__init__()
-        self._name = name
-        self._bar = tqdm(
-            total=rules.epochs,
-            desc=name,
-            unit="epoch",
-            file=sys.stdout,
-            mininterval=0.5 if sys.stdout.isatty() else 10.0,
-            dynamic_ncols=True,
-        )
-        self._best = float("inf")
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Moves the bar by one epoch."""
-        self._best = min(self._best, logs["val_bce"])
-        self._bar.set_postfix(val_bce=f"{logs['val_bce']:.4f}", best=f"{self._best:.4f}", refresh=False)
-        self._bar.update()
-        values = " ".join(f"{name} {value:.5f}" for name, value in logs.items())
-        LOGGER.debug("%s epoch %d: %s", self._name, epoch + 1, values)
-
-    def on_train_end(self, logs=None):
-        """Leaves the bar as it is."""
-        self._bar.close()
-
-
 def augmentation_for(
     architecture: Architecture, patterns: list[str], transform: TransformGraph, shard: Shard = ALL
 ) -> Augmentation | None:
@@ -179,8 +146,7 @@ def run_fn(fn_args) -> None:
         augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
     callbacks = []
     if replicas.is_chief:
-        board = keras.callbacks.TensorBoard(fn_args.model_run_dir, write_graph=False)
-        callbacks = [ProgressBar(config["name"], rules), board]
+        callbacks = [ProgressBar(config["name"], rules), Board(fn_args.model_run_dir)]
     training = fit(architecture, rules, train, val, callbacks, augmentation, replicas)
     if replicas.is_chief:
         _write(training, config["name"], fn_args)

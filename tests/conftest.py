@@ -37,6 +37,16 @@ def read_rows(folder: str) -> np.ndarray:
 
 
 @pytest.fixture
+def eagerly():
+    """TensorFlow's functions run as plain Python, for tests that look inside."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def rows() -> np.ndarray:
     """float32 [400, 29]."""
     return make_rows(400)

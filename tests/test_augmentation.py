@@ -72,7 +72,7 @@ def test_events_are_turned_all_around_and_half_of_them_are_reflected():
     assert abs((etas < 0).sum() - 2000) < 160
 
 
-def test_augmented_training_sees_other_events_each_epoch_and_validation_sees_them_as_they_are():
+def test_augmented_training_sees_other_events_each_epoch_and_validation_sees_them_as_they_are(eagerly):
     seen = []
 
     class Recording(Augmentation):

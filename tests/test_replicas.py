@@ -227,17 +227,19 @@ class OneOf(Replicas):
 
 @pytest.mark.parametrize("n_workers", [1, 2, 3, 7])
 def test_steps_take_each_row_once_and_as_many_from_each_worker(n_workers):
+    order = np.arange(101)
     for n_rows in (*range(n_workers, 40), 100, 101):
         for size in range(n_workers, 12):
             taken = [[] for _ in range(n_workers)]
-            for start_row in range(0, n_rows - n_workers + 1, size):
-                stop = int(OneOf(n_workers, 0).stop(start_row, size, n_rows))
-                slices = [OneOf(n_workers, worker).own(start_row, stop) for worker in range(n_workers)]
-                lengths = [each.stop - each.start for each in slices]
-                assert sum(lengths) == stop - start_row
+            last = OneOf(n_workers, 0).last(size, n_rows)
+            for start in range(0, last + 1, size):
+                n_in_step = size if start < last else n_rows - last
+                parts = [OneOf(n_workers, worker).own(order, start, n_in_step) for worker in range(n_workers)]
+                lengths = [len(part) for part in parts]
+                assert sum(lengths) == n_in_step
                 assert max(lengths) - min(lengths) <= 1 <= min(lengths)
-                for rows, each in zip(taken, slices, strict=True):
-                    rows += range(each.start, each.stop)
+                for rows, part in zip(taken, parts, strict=True):
+                    rows += list(np.asarray(part))
             n_own = [len(range(worker, n_rows, n_workers)) for worker in range(n_workers)]
             assert taken == [list(range(n)) for n in n_own]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.architectures import ARCHITECTURES, Architecture
+from models.architectures import ARCHITECTURES, Architecture, named
 from models.augmentation import Augmentation
 from models.errors import ModelError
 from models.features import FEATURES
@@ -65,7 +65,7 @@ def test_every_row_is_seen_once_per_epoch_and_the_last_step_takes_the_rest():
     assert means == pytest.approx([np.log(2), np.log(2), 4 / 7])
 
 
-def test_order_of_rows_changes_with_the_epoch():
+def test_order_of_rows_changes_with_the_epoch(eagerly):
     network = build(Architecture((4,)))
     loop = Loop(network, keras.optimizers.SGD(0.0), 10, 0)
     seen = []
@@ -76,6 +76,18 @@ def test_order_of_rows_changes_with_the_epoch():
     assert len(orders) == 2
     assert sorted(first) == sorted(second) == list(range(10))
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small,l2=0.001,batch_norm=true", "tiny,members=2", "tiny,dropout=0.5"])
+def test_small_networks_become_by_xla_what_they_become_without(name, monkeypatch):
+    rules = Rules(epochs=5, batch_size=50, learning_rate=0.01)
+    fused = fit(named(name), rules, TRAIN, VAL).history
+    monkeypatch.setattr("models.loop.FUSED_PARAMETERS", 0)
+    plain = fit(named(name), rules, TRAIN, VAL).history
+    assert plain["bce"][-1] < plain["bce"][0]
+    for metric, values in plain.items():
+        # Accuracies by one row of 100: a logit may be rounded to the other side of 0.
+        assert fused[metric] == pytest.approx(values, abs=0.011 if "accuracy" in metric else 1e-5)
 
 
 def test_loss_of_several_members_is_the_mean_of_theirs():

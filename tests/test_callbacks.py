@@ -1,0 +1,34 @@
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from models.architectures import Architecture
+from models.callbacks import Board
+from models.rules import Rules
+from models.training import fit
+
+
+def curves(folder) -> dict[str, list[tuple[int, float]]]:
+    """Folder and tag to the steps and values of TensorBoard's scalars, as TensorBoard reads them."""
+    found = {}
+    for split in ("train", "validation"):
+        events = EventAccumulator(str(folder / split))
+        events.Reload()
+        for tag in events.Tags()["tensors"]:
+            points = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+            assert events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
+            found[f"{split}/{tag}"] = points
+    return found
+
+
+def test_tensorboard_shows_the_curves_that_keras_would_write(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = tf.constant(rng.standard_normal((60, 28), np.float32)), tf.constant([[0.0], [1.0]] * 30)
+    kerass = keras.callbacks.TensorBoard(str(tmp_path / "keras"), write_graph=False)
+    training = fit(Architecture((4,)), Rules(epochs=3), rows, rows, [Board(str(tmp_path / "ours")), kerass])
+    ours = curves(tmp_path / "ours")
+    assert ours == curves(tmp_path / "keras")
+    assert {"train/epoch_bce", "train/epoch_learning_rate", "validation/epoch_accuracy"} <= ours.keys()
+    assert [step for step, _ in ours["validation/epoch_bce"]] == [0, 1, 2]
+    assert [value for _, value in ours["validation/epoch_bce"]] == [np.float32(v) for v in training.history["val_bce"]]
