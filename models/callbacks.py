@@ -43,7 +43,7 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 class Board(keras.callbacks.Callback):
-    """TensorBoard's logs: each epoch's metrics and learning rate, in the folders and under the names that Keras gives them.
+    """TensorBoard's logs: each epoch's metrics and learning rate, in the folders and under the names of Keras's.
 
     Keras's callback starts an operation of TensorFlow for each value, slower than an epoch of a small network is.
     """
