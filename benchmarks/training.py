@@ -132,7 +132,7 @@ def table(results: dict) -> str:
         stock, ours = (entry["sides"][side] for side in SIDES)
         lines.append(
             f"| {entry['architecture']} | {entry['rows']:,} {entry['origin']} | {1000 * stock['seconds']:.1f} "
-            f"| {1000 * ours['seconds']:.1f} | {entry['ratio']:.1f} | {entry['target']:g} | {stock['bce']:.4f} "
+            f"| {1000 * ours['seconds']:.1f} | {entry['ratio']:.2f} | {entry['target']:g} | {stock['bce']:.4f} "
             f"| {ours['bce']:.4f} | {ours['flops'] / ours['product_flops']:.0%} |"
         )
     return "\n".join(lines)
