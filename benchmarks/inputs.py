@@ -4,7 +4,7 @@ import shutil
 
 from benchmarks.rows import Place
 
-EXAMPLES = ("ingestion csv", "ours")  # the stage and the side whose examples all later stages read
+EXAMPLES = ("ingestion csv.gz", "ours")  # the stage and the side whose examples all later stages read
 
 
 def config(place: Place, suffix: str = ".csv"):
