@@ -7,7 +7,7 @@ from benchmarks.rows import Place
 EXAMPLES = ("ingestion csv.gz", "ours")  # the stage and the side whose examples all later stages read
 
 
-def config(place: Place, suffix: str = ".csv"):
+def config(place: Place, suffix: str = ".csv.gz"):
     """The configuration of a run on the rows."""
     from pipeline.config import Config
     from pipeline.data import with_data
