@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from models.augmentation import Augmentation
 from models.errors import ModelError
+from models.networks import seed_states
 from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation
@@ -53,7 +54,7 @@ class Loop:
         self._seed = seed
         self._augmentation = augmentation
         self._replicas.drop_apart(model)
-        is_random = augmentation or any(hasattr(layer, "seed_generator") for layer in model.layers)
+        is_random = augmentation or seed_states(model)
         is_small = self._replicas.n == 1 and model.count_params() <= FUSED_PARAMETERS
         self._is_fused = is_small and not is_random  # XLA draws other random numbers
         self._epoch = tf.function(self._train_epoch)

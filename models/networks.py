@@ -50,6 +50,11 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
     return _dense(1, next(seeds))(outputs)
 
 
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of the random numbers that its layers draw in training."""
+    return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
+
+
 def _n_replicas() -> int:
     """Of the scope that the network is built in: their batch statistics are those of the whole step."""
     return tf.distribute.get_strategy().num_replicas_in_sync

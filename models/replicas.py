@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from models.errors import ModelError
+from models.networks import seed_states
 
 LAYERS = 1 << 20  # more seeds than the layers of one network have, see `models.networks`
 
@@ -103,7 +104,7 @@ class Replicas:
 
     def drop_apart(self, model: keras.Model) -> None:
         """Lets each device drop other units than the others do; their random numbers begin as copies."""
-        states = [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
+        states = seed_states(model)
 
         def begin_apart():
             for state in states:

@@ -9,9 +9,9 @@ import importlib.util
 from pathlib import Path
 
 # The modules that decide what stages make of their inputs.
-INGESTION = ("components", "datasets.records")
+INGESTION = ("components", "datasets.records", "datasets.threads")
 TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
-TRAINING = ("models", "datasets.records")
+TRAINING = ("models", "datasets.records", "datasets.threads")
 SERVING = ("components",)
 
 
