@@ -1,10 +1,11 @@
 """Examples to dense arrays that training keeps in memory."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import tensorflow as tf
 
 from datasets.records import RecordCodec
-from datasets.threads import in_threads
 from models.errors import ModelError
 from models.features import COLUMNS, FEATURES, LABEL
 from models.transform_graph import TransformGraph
@@ -12,6 +13,7 @@ from models.transform_graph import TransformGraph
 Shard = tuple[int, int]  # n and i: every n-th row, from the i-th on
 ALL = (1, 0)
 BLOCK_ROWS = 8192  # per step: one example at a time takes ten times as long
+N_THREADS = 2  # numpy releases the interpreter lock; more threads than this only wait for it
 CODEC = RecordCodec(COLUMNS)  # of the examples that our ExampleGen writes
 ALIGNMENT = 64  # bytes, TensorFlow's of tensors
 
@@ -79,8 +81,9 @@ def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor,
         labels[rows, 0] = values[0]
         return True
 
-    if not all(in_threads(fill, blocks)):
-        return None
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        if not all(pool.map(fill, blocks)):
+            return None
     return tuple(tf.experimental.dlpack.from_dlpack(array.__dlpack__()) for array in (features, labels))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 # The modules that decide what stages make of their inputs.
 INGESTION = ("components", "datasets.records", "datasets.threads")
 TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
-TRAINING = ("models", "datasets.records", "datasets.threads")
+TRAINING = ("models", "datasets.records")
 SERVING = ("components",)
 
 
