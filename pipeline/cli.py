@@ -35,10 +35,13 @@ def run(**options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""
     with reported():
         with session(**options) as config:
-            from pipeline import local_runner, summary
+            from pipeline import summary
+            from pipeline.execution import execute
 
-            local_runner.run(config)
-            outcome = summary.summarize(config)
+            name = execute(config)
+            if not name:
+                return
+            outcome = summary.summarize(config, name)
             outcome["report"] = report_run(config, outcome)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)

@@ -186,6 +186,10 @@ def test_study_from_the_command_line_says_where_a_difference_is_noise_and_goes_o
     [
         (("largo", "--simulate", "100"), "Received: 'largo'. Did you mean large?"),
         (("--sweep", "l2=", "--simulate", "100"), "A sweep needs values"),
+        (("--sweep", "l3=1", "--simulate", "100"), "A sweep is of one hyperparameter. Received: 'l3'."),
+        (("--set", "train.baseline=tinny", "--simulate", "100"), "Received: 'tinny'. Did you mean tiny?"),
+        (("--name", "../x", "--simulate", "100"), "A name has 1 to 50 letters"),
+        (("--name", "", "--simulate", "100"), "A name has 1 to 50 letters"),
         (("--folds", "1", "--simulate", "100"), "--folds"),
         ((), "either real rows or simulated ones. Received: neither"),
     ],
@@ -195,3 +199,4 @@ def test_bad_input_to_a_study_is_one_line(tmp_path, arguments, words):
     assert code == 2
     assert words in output
     assert "Traceback" not in output
+    assert not list(tmp_path.iterdir())  # told before anything is imported, made or locked
