@@ -9,6 +9,10 @@ class IngestionError(ValueError):
     """The data cannot be used."""
 
 
+class EmptyFileError(IngestionError):
+    """A file holds nothing."""
+
+
 class AnomalyError(ValueError):
     """The statistics of the data break the schema."""
 

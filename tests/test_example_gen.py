@@ -80,6 +80,19 @@ def test_rows_by_place_span_files(tmp_path, rows, eval_rows, expected):
     assert np.array_equal(read_split(examples, "eval"), rows[expected])
 
 
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \n\n"])
+def test_rows_by_place_are_counted_without_blank_lines(tmp_path, rows, blank):
+    lines = to_csv(rows).splitlines(keepends=True)
+    (tmp_path / "one.csv").write_text(blank + blank.join(lines) + 60 * blank)
+    examples = ingest(tmp_path, "one.csv", row_ranges={"eval": "-100:"})
+    assert np.array_equal(read_split(examples, "eval"), rows[-100:])
+    (tmp_path / "a.csv").write_text(blank.join(lines[:320]) + 60 * blank)
+    (tmp_path / "b.csv").write_text(blank + blank.join(lines[320:]) + blank)
+    examples = ingest(tmp_path, "?.csv", row_ranges={"eval": "-100:", "val": ":50"})
+    assert np.array_equal(read_split(examples, "eval"), rows[-100:])
+    assert np.array_equal(read_split(examples, "val"), rows[:50])
+
+
 def test_artifact_says_where_its_rows_come_from(csv_file):
     examples = ingest(csv_file.parent, csv_file.name, origin="simulated")
     assert examples.get_string_custom_property("origin") == "simulated"
@@ -109,6 +122,17 @@ def test_quarantine_keeps_bad_rows_and_nothing_else_changes(csv_file, rows):
             f"{csv_file}\t101\tHIGGS rows need 29 columns.\t3\t1,2,3",
             f"{csv_file}\t402\tHIGGS rows need 29 columns.\t1\tx",
         ]
+
+
+def test_bad_row_among_crlf_costs_no_other_row(csv_file, rows):
+    expected = read_splits(ingest(csv_file.parent, csv_file.name))
+    csv_file.write_bytes((to_csv(rows[:100]) + "1,2,3\n" + to_csv(rows[100:])).replace("\n", "\r\n").encode())
+    with pytest.raises(IngestionError, match=rf"Received: 3 at {csv_file}:101\. "):
+        ingest(csv_file.parent, csv_file.name)
+    examples = ingest(csv_file.parent, csv_file.name, bad_rows="quarantine")
+    for split, other in zip(expected, read_splits(examples), strict=True):
+        assert np.array_equal(split, other)
+    assert read_summary(examples.uri)["n_bad"] == 1
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,7 @@ class Events:
         if "://" not in path and not os.path.isfile(path):
             raise IngestionError(f"Events must be a file. Received: {path}. Check the path.")
         head = read_head(path)
-        names = head.names
-        labelled = LABEL in names if head.is_header else len(names) != len(FEATURES)
+        labelled = len(head.fields) != len(FEATURES) if head.names is None else LABEL in head.names
         return cls(path, RowParser.for_file(path, head, COLUMNS if labelled else FEATURES, labelled))
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
