@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from isal import igzip, isal_zlib
 
-from components.errors import EmptyFileError, IngestionError
+from components.errors import IngestionError
 
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
@@ -39,7 +39,7 @@ class Head:
     """How a file begins.
 
     Attributes:
-      first_line: its first line that is not blank.
+      first_line: its first line that is not blank; empty if there is none.
       is_header: whether that line is a header; see `is_header`.
     """
 
@@ -122,16 +122,12 @@ def read_lines(path: str) -> Iterator[bytes]:
 
 
 def read_head(path: str) -> Head:
-    """Reads the first line of `path` that is not blank.
-
-    Raises:
-      EmptyFileError: the file holds no such line.
-    """
+    """Reads how `path` begins."""
     for text in read_lines(path):
         if text := text.lstrip():
             first_line = text.partition(b"\n")[0].rstrip()
             return Head(first_line, is_header(split_fields(first_line)))
-    raise EmptyFileError(f"A CSV file must hold rows. Received: {path}, which is empty. Name another file.")
+    return Head(b"", is_header=False)
 
 
 def split_fields(line: bytes) -> list[bytes]:
@@ -188,5 +184,4 @@ def count_data_lines(text: bytes) -> int:
 
 def count_rows(path: str) -> int:
     """The number of data lines of `path`: those that are not blank, less a header. Reads the whole file."""
-    n_lines = sum(map(count_data_lines, read_lines(path)))
-    return n_lines - read_head(path).is_header if n_lines else 0
+    return sum(map(count_data_lines, read_lines(path))) - read_head(path).is_header

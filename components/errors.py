@@ -9,10 +9,6 @@ class IngestionError(ValueError):
     """The data cannot be used."""
 
 
-class EmptyFileError(IngestionError):
-    """A file holds nothing."""
-
-
 class AnomalyError(ValueError):
     """The statistics of the data break the schema."""
 

@@ -81,12 +81,19 @@ def test_gzip_in_several_members_is_read_to_the_end(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b""), ("a.csv", b"\n \r\n"), ("a.csv.gz", gzip.compress(b"", mtime=0)), ("a.csv.gz", b""), ("a.csv", b"x,y\n")],
+)
+def test_file_without_rows_holds_none(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert not any(block.text.strip() for block in read_blocks(str(path), read_head(str(path))))
+    assert count_rows(str(path)) == 0
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", b"", "is empty"),
-        ("a.csv", b"\n\n", "is empty"),
-        ("a.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
-        ("a.csv.gz", b"", "is empty"),
         ("a.csv.gz", LINE, "must be gzip data"),
         ("a.csv.gz", gzip.compress(LINE * 999, mtime=0)[:-9], "must be complete"),
         ("a.csv.gz", gzip.compress(LINE, mtime=0)[:-6] + b"zzzzzz", "must be complete"),
