@@ -7,7 +7,7 @@ import click
 
 from kubeflow.cli import kubeflow
 from kubeflow.serving.cli import predict, serving
-from pipeline.exits import BLESSED, NOT_BLESSED, reported
+from pipeline.exits import BLESSED, NOT_BLESSED, RESUMED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
 from report.cli import report, report_run, tensorboard
 from study.cli import study
@@ -33,7 +33,7 @@ for command in (study, report, tensorboard, kubeflow, predict, serving):
 @session_options
 def run(**options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""
-    with reported():
+    with reported(RESUMED):
         with session(**options) as config:
             from pipeline import summary
             from pipeline.execution import execute
@@ -58,7 +58,7 @@ def download(path):
     """Downloads HIGGS.csv.gz (2.8 GB) to PATH, going on where an earlier download broke off."""
     from datasets.download import download
 
-    with reported():
+    with reported(RESUMED):
         download(path)
     click.echo(f"Real rows: {os.path.abspath(path)}")
 

@@ -2,7 +2,7 @@
 
 import click
 
-from pipeline.exits import reported
+from pipeline.exits import RESUMED, reported
 from pipeline.names import check_name
 from pipeline.session import session, session_options
 from report.cli import report_study
@@ -23,7 +23,7 @@ def study(architectures, repeats, folds, sweep, name, **options):
     An ARCHITECTURE is a name, or a name with fields changed: dropout, or combined,augment=true,hidden_units=256x3. All
     of them are trained if none is named. A study that was killed goes on where it stopped.
     """
-    with reported():
+    with reported(RESUMED):
         from models.rules import Rules
         from study.plan import plan
 
