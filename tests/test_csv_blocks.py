@@ -82,7 +82,13 @@ def test_gzip_in_several_members_is_read_to_the_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b""), ("a.csv", b"\n \r\n"), ("a.csv.gz", gzip.compress(b"", mtime=0)), ("a.csv.gz", b""), ("a.csv", b"x,y\n")],
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\n \r\n"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)),
+        ("a.csv.gz", b""),
+        ("a.csv", b"x,y\n"),
+    ],
 )
 def test_file_without_rows_holds_none(tmp_path, name, content):
     path = tmp_path / name
