@@ -20,7 +20,7 @@ from pipeline.config import Config
 from pipeline.places import is_remote
 
 COMMAND = ("python", "-m", "kubeflow.entrypoint")
-INPUTS_FLAG = "--json_serialized_inputs_spec_args"
+INPUTS_FLAG, OUTPUTS_FLAG = "--json_serialized_inputs_spec_args", "--outputs"
 OWN_FILE = "package:"  # a file of the image's own code, which lies elsewhere than where the spec is compiled
 
 
@@ -173,7 +173,8 @@ def _complete_task(spec: dict, name: str, parameters: list[Parameter], needs: Ne
             definitions.setdefault("parameters", {})[parameter.name] = _definition(parameter)
     arguments = container["args"]
     arguments[arguments.index(INPUTS_FLAG) + 1] = json.dumps(definitions, sort_keys=True)
-    container["args"] = ["--task", name, *arguments]
+    outputs = ",".join(sorted(component["outputDefinitions"]["artifacts"]))
+    container["args"] = ["--task", name, OUTPUTS_FLAG, outputs, *arguments]
     container["resources"] = container_resources(needs)
     if container.pop("lifecycle", None):
         container["args"].insert(0, "--run_driver")  # nobody calls the hook there: the entrypoint does
