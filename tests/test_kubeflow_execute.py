@@ -16,6 +16,7 @@ from kubeflow.execute import execute
 from kubeflow.parameters import apply
 from kubeflow.releases import LOGS, RELEASES
 from kubeflow.resources import NEEDS
+from models.errors import ModelError
 from pipeline.errors import ConfigError
 from pipeline.exits import reported
 from pipeline.gate import BCE
@@ -247,6 +248,40 @@ def test_simulated_rows_are_not_passed_off_as_real(tmp_path):
     assert json.loads(settings["custom_config"])["custom_config"]["value"]["origin"] == "simulated"
     assert "data" not in settings
     assert "origin" not in settings
+
+
+DATA_SETTINGS = {"input_config": json.dumps({"splits": [{"name": "all", "pattern": "x"}]}), "input_base": "/nowhere"}
+TRAINER_SETTINGS = {"custom_config": json.dumps({"rules": {"epochs": 1}, "architecture": {}})}
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        ("higgs-example-gen", DATA_SETTINGS | {"data": ""}, "The data path is absolute, or a URI: it is a pod that"),
+        ("higgs-example-gen", DATA_SETTINGS | {"data": "rows.csv"}, "Received: 'rows.csv'. Write it in full."),
+        ("higgs-example-gen", DATA_SETTINGS | {"data": "/nowhere.csv"}, "Data must exist. Received: /nowhere.csv."),
+        ("higgs-example-gen", DATA_SETTINGS | {"origin": "Real"}, "is one of real, simulated. Received: 'Real'."),
+        ("higgs-pusher", {"origin": ""}, "Received: ''. Correct it with the run-time parameter origin."),
+        ("trainer-candidate", TRAINER_SETTINGS | {"epochs": 2.7}, "is a whole number. Received: '2.7'."),
+        ("trainer-baseline", TRAINER_SETTINGS | {"epochs": float("nan")}, "is a whole number. Received: 'nan'."),
+        ("trainer-baseline", TRAINER_SETTINGS | {"epochs": 0.0}, "train.epochs is at least 1. Received: 0."),
+        ("trainer-candidate", TRAINER_SETTINGS | {"architecture": "droput"}, "Did you mean dropout?"),
+        ("trainer-candidate", TRAINER_SETTINGS | {"architecture": ""}, "Received: ''."),
+        ("higgs-evaluator", {"min_improvement": float("nan")}, "is at least 0. Received: nan."),
+        ("higgs-evaluator", {"confidence": 1.0}, "is at least 0 and below 1. Received: 1.0."),
+    ],
+)
+def test_run_time_parameter_is_refused_in_one_line_as_a_setting_would_be(task, settings, message):
+    with pytest.raises((ConfigError, ModelError)) as caught:
+        apply(task, dict(settings))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_number_is_whole_though_kubeflow_sends_a_float():
+    settings = TRAINER_SETTINGS | {"epochs": 30.0}
+    apply("trainer-candidate", settings)
+    assert settings == {"custom_config": json.dumps({"rules": {"epochs": 30}, "architecture": {}})}
 
 
 def test_newest_span_is_left_to_the_driver():
