@@ -8,6 +8,7 @@ import tempfile
 
 import click
 
+from kubeflow.releases import NEWEST, RELEASES
 from pipeline.exits import reported
 
 DAY_S = 86_400.0
@@ -170,13 +171,20 @@ _change("delete", "Deleted", "Deletes the schedule NAME; its runs stay.")
 @click.option("--folder", default="runs/kubeflow", show_default=True, help="For artifacts, logs and the pods' folders.")
 @click.option("--image", default="", help="Run the tasks in this image, with Docker. [plain processes]")
 @click.option("--mount", "mounts", multiple=True, metavar="FOLDER", help="Containers see it, too. Repeatable.")
-def execute(path, parameters, folder, image, mounts):
+@click.option(
+    "--release",
+    type=click.Choice(tuple(RELEASES)),
+    default=NEWEST,
+    show_default=True,
+    help="Of Kubeflow Pipelines, whose rules hold; next: its branch without ML Metadata.",
+)
+def execute(path, parameters, folder, image, mounts, release):
     """Runs every task of a compiled spec on this machine, as Kubeflow would."""
     with reported():
         from kubeflow.execute import execute, parse_parameters
 
         given = parse_parameters(path, parameters)
-        for task, outputs in execute(path, given, folder, image, tuple(map(os.path.abspath, mounts))):
+        for task, outputs in execute(path, given, folder, image, tuple(map(os.path.abspath, mounts)), release):
             click.echo(f"{task}: {', '.join(artifact.uri for artifact in outputs.values())}")
             for artifact in outputs.values():
                 for key in ("blessed", "pushed_destination"):

@@ -14,13 +14,12 @@ from collections.abc import Iterable
 import yaml
 
 from kubeflow.errors import KubeflowError
-from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter
+from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter, require_full
 from kubeflow.resources import NEEDS, Needs, container_resources, retry_policy
 from pipeline.config import Config
-from pipeline.places import is_remote
 
 COMMAND = ("python", "-m", "kubeflow.entrypoint")
-INPUTS_FLAG = "--json_serialized_inputs_spec_args"
+INPUTS_FLAG, OUTPUTS_FLAG = "--json_serialized_inputs_spec_args", "--outputs"
 OWN_FILE = "package:"  # a file of the image's own code, which lies elsewhere than where the spec is compiled
 
 
@@ -52,13 +51,11 @@ def compile_pipeline(config: Config, target: Target) -> list[dict]:
       The documents of the YAML file: the pipeline spec 2.1, and what is special to Kubernetes if there are volumes.
 
     Raises:
-      KubeflowError: a path means something else in a pod than here, or something is asked for that only runs locally.
+      ConfigError: a path means something else in a pod than here.
+      KubeflowError: something is asked for that only runs locally.
     """
-    for name, path in (("The data path", config.data.path), ("The output folder", config.output)):
-        if not (is_remote(path) or os.path.isabs(path)):
-            raise KubeflowError(
-                f"{name} is absolute, or a URI: it is a pod that looks for it. Received: {path!r}. Write it in full."
-            )
+    require_full("The data path", config.data.path)
+    require_full("The output folder", config.output)
     if config.tuner.enabled or config.tuner.hyperparameters:
         raise KubeflowError(
             "Tuning keeps its trials on one machine. Received: tuner settings for Kubeflow. Tune with higgs run --tune."
@@ -173,7 +170,8 @@ def _complete_task(spec: dict, name: str, parameters: list[Parameter], needs: Ne
             definitions.setdefault("parameters", {})[parameter.name] = _definition(parameter)
     arguments = container["args"]
     arguments[arguments.index(INPUTS_FLAG) + 1] = json.dumps(definitions, sort_keys=True)
-    container["args"] = ["--task", name, *arguments]
+    outputs = ",".join(sorted(component["outputDefinitions"]["artifacts"]))
+    container["args"] = ["--task", name, OUTPUTS_FLAG, outputs, *arguments]
     container["resources"] = container_resources(needs)
     if container.pop("lifecycle", None):
         container["args"].insert(0, "--run_driver")  # nobody calls the hook there: the entrypoint does

@@ -94,10 +94,14 @@ def container_resources(needs: Needs) -> dict:
 
 
 def retry_policy(needs: Needs) -> dict:
-    """The `retryPolicy` of a task in a pipeline spec."""
+    """The `retryPolicy` of a task in a pipeline spec.
+
+    `backoffMaxDuration` limits all attempts together, from the start of the first: Argo starts none after it and kills
+    one that is under way. Left out, Kubeflow makes it 0, which never retries. So it is longer than any task.
+    """
     return {
         "maxRetryCount": needs.retries,
         "backoffDuration": f"{needs.backoff_s}s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": "3600s",
+        "backoffMaxDuration": f"{30 * 86_400}s",
     }

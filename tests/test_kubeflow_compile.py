@@ -91,6 +91,14 @@ def test_entrypoint_is_told_the_types_of_all_inputs(spec):
         assert set(definitions.get("artifacts", {})) == set(task["inputs"].get("artifacts", {}))
 
 
+def test_entrypoint_is_told_which_outputs_are_its_own(spec):
+    for name in NEEDS:
+        arguments = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["args"]
+        outputs = arguments[arguments.index("--outputs") + 1].split(",")
+        assert outputs == sorted(spec["components"][f"comp-{name}"]["outputDefinitions"]["artifacts"])
+    assert outputs == ["pushed_model"]
+
+
 def test_driver_of_example_gen_is_run_by_the_entrypoint_alone(spec):
     for name in NEEDS:
         container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
@@ -105,7 +113,12 @@ def test_needs_retries_and_caching_are_each_task_s_own(spec):
     assert candidate["memoryLimit"] == candidate["memoryRequest"] == 16
     assert "accelerator" not in executors["exec-trainer-baseline"]["container"]["resources"]
     assert "retryPolicy" not in tasks["transform"]
-    assert tasks["statistics-gen"]["retryPolicy"]["maxRetryCount"] == 2
+    assert tasks["statistics-gen"]["retryPolicy"] == {
+        "maxRetryCount": 2,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": "2592000s",  # of all attempts together: thirty days, longer than any training
+    }
     not_cached = {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")}
     assert not_cached == {"higgs-example-gen", "higgs-pusher", "transform"}
 
