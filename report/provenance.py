@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.fingerprint import digests, fingerprint, is_fingerprint
+from datasets.fingerprint import digests, fingerprint, is_fingerprint
 from report.page import Table
 
 ROOT = Path(__file__).parent.parent

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_rows, read_rows, to_csv
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import RunOptions
 
 from components import ingestion
 from components.errors import IngestionError
 from pipeline.config import Config
 from pipeline.data import with_data
+from pipeline.execution import Runner
 from pipeline.graph import create_data_pipeline
-from pipeline.lineage import Execution, newest_run
+from pipeline.lineage import Execution, read_run
 from pipeline.runners import beam_options
 from report.provenance import is_unchanged
 
@@ -39,9 +39,11 @@ def write(path: Path, seed: int, n_rows: int = N_ROWS) -> None:
 
 def ingest(data: Path) -> Execution:
     """Runs ExampleGen on a folder; what ML Metadata knows of it."""
+    (data.parent / "runs").mkdir(exist_ok=True)
     config = with_data(Config(output=str(data.parent / "runs"), beam_args=beam_options("direct", ())), str(data))
-    LocalDagRunner().run(create_data_pipeline(config), run_options=RunOptions(to_nodes=["HiggsExampleGen"]))
-    [execution] = newest_run(config)[1]
+    runner = Runner()
+    runner.run(create_data_pipeline(config), run_options=RunOptions(to_nodes=["HiggsExampleGen"]))
+    [execution] = read_run(config, runner.name)
     return execution
 
 

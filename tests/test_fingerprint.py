@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from components import fingerprint as module
-from components.fingerprint import digests, fingerprint, is_fingerprint
+from datasets import fingerprint as module
+from datasets.fingerprint import digests, fingerprint, is_fingerprint
 
 HOUR_NS = 3600 * 10**9
 
@@ -138,7 +138,7 @@ def test_full_disk_leaves_nothing_behind(files, hour_later, cache, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     assert len(digests(files)) == 2
     assert os.listdir(cache.parent) == []
 

@@ -12,7 +12,8 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+
+from datasets.files import whole
 
 BLOCK_BYTES = 1 << 20
 # A file that changed so shortly before it was read may change again without another time: clocks of file systems tick.
@@ -118,12 +119,7 @@ def _load() -> dict[str, list]:
 def _save(kept: dict[str, list]) -> None:
     """Keeps digests for the next time, or, where nothing can be written, does not."""
     path = _kept_path()
-    temporary = f"{path}.{os.getpid()}"
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(dict(list(kept.items())[-N_KEPT:]), file)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with whole(path) as file:
+            json.dump(dict(list(kept.items())[-N_KEPT:]), file)
