@@ -14,6 +14,7 @@ from study.cli import study
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="higgs-pipeline", prog_name="higgs")
 def cli():
     """Trains a network on HIGGS and serves it only if it beats a tiny one.
 

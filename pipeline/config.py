@@ -8,10 +8,12 @@ Presets are functions that return a `Config`; `override` applies `key=value` tex
 import dataclasses
 import difflib
 import json
+import re
 import typing
 from collections.abc import Iterable
 
 from components.splits import RowRange
+from components.versions import AUTOMATIC, MANUAL, N_KEPT
 from models.rules import Rules, TuningRules
 from pipeline.errors import ConfigError
 from pipeline.names import check_name
@@ -135,6 +137,29 @@ class GateConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ServingConfig:
+    """What becomes of a blessed model.
+
+    Attributes:
+      promote: `automatic`, and it is stable once pushed, or `manual`: a canary until `higgs serving promote`.
+      keep: how many versions stay on the disk; the stable one and the one before always do.
+      url: of a TF Serving's REST interface, http://host:8501, that is asked whether it has loaded a version that was
+        pushed; a version that it cannot load is taken back. Empty to ask nobody.
+    """
+
+    promote: str = AUTOMATIC
+    keep: int = N_KEPT
+    url: str = ""
+
+    def __post_init__(self):
+        ways = (AUTOMATIC, MANUAL)
+        require(self.promote in ways, "serving.promote", f"is one of {', '.join(ways)}", self.promote)
+        require(self.keep >= 2, "serving.keep", "is at least 2: the stable version and the one before", self.keep)
+        address = re.fullmatch(r"(https?://[^/\s]+/?)?", self.url)
+        require(bool(address), "serving.url", "is http://host:port, or empty", self.url)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides a run.
 
@@ -153,6 +178,7 @@ class Config:
     train: TrainConfig = TrainConfig()
     tuner: TunerConfig = TunerConfig()
     gate: GateConfig = GateConfig()
+    serving: ServingConfig = ServingConfig()
     output: str = "runs"
     artifacts: str = ""
     name: str = "higgs"
@@ -179,7 +205,7 @@ class Config:
         """The configuration of `to_json`, likewise without a password."""
         sections = {field.name: field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)}
         fields = json.loads(text)
-        fields |= {name: section(**fields[name]) for name, section in sections.items()}
+        fields |= {name: section(**fields.get(name, {})) for name, section in sections.items()}
         return cls(**{**fields, "beam_args": tuple(fields["beam_args"])})
 
 

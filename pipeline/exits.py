@@ -89,10 +89,16 @@ def _message(error: Exception) -> str | None:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError, UnservableModelError
+    from components.errors import (
+        AnomalyError,
+        IngestionError,
+        MissingBaselineError,
+        UnservableModelError,
+        VersionsError,
+    )
     from datasets import DatasetError
     from models.errors import ModelError
     from pipeline.errors import ConfigError, ServingError
 
-    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError)
+    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError, VersionsError)
     return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

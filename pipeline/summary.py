@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
-from components.ingestion import read_summary
+from components.ingestion import read_summary, remarks
 from datasets.files import whole
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
@@ -111,6 +111,9 @@ def summarize(config: Config, run: str) -> dict:
         "files": ingested["files"],
         "rows": ingested["splits"],
         "bad_rows": {"n": ingested["n_bad"], "files": ingested["bad_rows"]},
+        "empty_files": ingested["empty"],
+        "repeated_rows": ingested["repeats"],
+        "remarks": remarks(ingested),
         "stages": [_stage(execution) for execution in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
         "tuning": tuning,
@@ -172,8 +175,8 @@ def show(summary: dict) -> None:
     for split, classes in summary["rows"].items():
         rows.add_row(split, f"{classes['background']:,}", f"{classes['signal']:,}")
     console.print(rows)
-    if summary["bad_rows"]["n"]:
-        console.print(f"{summary['bad_rows']['n']:,} bad rows left out: {', '.join(summary['bad_rows']['files'])}")
+    for remark in summary["remarks"]:
+        console.print(remark, soft_wrap=True)
     stages = Table("stage", "seconds", title="Stages", title_justify="left")
     for stage in summary["stages"]:
         stages.add_row(stage["name"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")

@@ -2,12 +2,13 @@
 
 import dataclasses
 import hashlib
+import logging
 import os
 
 import tensorflow as tf
 
 from components.example_gen import ORIGIN_PROPERTY
-from components.ingestion import read_summary
+from components.ingestion import read_summary, remarks
 from models.augmentation import Augmentation
 from models.inputs import load, load_raw
 from models.transform_graph import TransformGraph
@@ -15,6 +16,8 @@ from pipeline.config import Config
 from pipeline.execution import execute
 from pipeline.graph import create_data_pipeline
 from pipeline.lineage import read_run
+
+LOGGER = logging.getLogger("higgs.study")
 
 Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, 28], normalised, and labels, float32 [n, 1]
 
@@ -64,6 +67,8 @@ def materialize(config: Config) -> Dataset:
     transform = TransformGraph(outputs["Transform"]["transform_graph"].uri)
     files = {split: [os.path.join(examples.uri, f"Split-{split}", "*")] for split in ("train", "val", "eval")}
     ingested = read_summary(examples.uri)
+    for remark in remarks(ingested):
+        LOGGER.warning("%s", remark)
     return Dataset(
         **{split: load(patterns, transform) for split, patterns in files.items()},
         raw=load_raw(files["train"], transform),

@@ -20,7 +20,7 @@ def corrupt(index: int, field: int, text: str) -> str:
 
 # File name, content, what the one line must say. All end with a remedy.
 BAD_DATA = {
-    "no such file": ("other.csv", b"", "Data must exist. Received: {path}"),
+    "no such file": ("other.csv", b"", "Data must exist. Received: {path}. Check the path"),
     "empty file": ("rows.csv", b"", "must hold rows. Received: {path}, which is empty"),
     "ragged row": ("rows.csv", "".join([*LINES[:9], "1,2\n", *LINES[9:]]), "29 columns. Received: 2 at {path}:10."),
     "text for a number": ("rows.csv", corrupt(4, 3, "abc"), "be numbers. Received: lepton_phi = 'abc' at {path}:5."),

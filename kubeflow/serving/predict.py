@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gzip
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from components.csv_rows import RowParser
 from components.errors import IngestionError
 from components.sums import EventSums
 from datasets.files import whole
+from datasets.listing import list_files
 from kubeflow.serving.faults import Retries
 from kubeflow.serving.request import checked
 from models.features import COLUMNS, FEATURES, LABEL
@@ -29,7 +29,7 @@ class Events:
     """A file of events in HIGGS's format.
 
     Attributes:
-      path: .csv or .csv.gz, with or without a header.
+      path: .csv or .csv.gz on this machine or another of Beam's file systems, with or without a header.
       parser: for its lines; `parser.labelled` says whether they begin with the label.
     """
 
@@ -38,16 +38,19 @@ class Events:
 
     @classmethod
     def open(cls, path: str) -> "Events":
-        """Looks at how the file begins.
+        """Looks at how the file begins that `path` names.
 
         Raises:
-          IngestionError: it is not there, or no such file.
+          DatasetError: it is not there, or no file.
+          IngestionError: it cannot be used.
         """
-        if "://" not in path and not os.path.isfile(path):
-            raise IngestionError(f"Events must be a file. Received: {path}. Check the path.")
+        path, *others = list_files(path)
+        if others:
+            raise IngestionError(f"Events must be one file. Received: {path} and {len(others):,} more. Name one.")
         head = read_head(path)
-        names = head.names
-        labelled = LABEL in names if head.is_header else len(names) != len(FEATURES)
+        if not head.first_line:
+            raise IngestionError(f"A CSV file must hold rows. Received: {path}, which is empty. Name another file.")
+        labelled = len(head.fields) != len(FEATURES) if head.names is None else LABEL in head.names
         return cls(path, RowParser.for_file(path, head, COLUMNS if labelled else FEATURES, labelled))
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
