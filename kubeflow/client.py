@@ -5,6 +5,7 @@ time, and whatever fails is one line. The token goes into the requests and nowhe
 """
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -30,11 +31,11 @@ REMEDIES = {
     403: "Ask for the permission, or use another token.",
     404: "Check the name and the endpoint.",
     409: "Choose another name.",
-}
+} | dict.fromkeys((301, 302, 303, 307, 308), "It points elsewhere, where no token goes: name that endpoint, or log in.")
 
 
 class _Kfp(kfp.Client):
-    """kfp's client with a time limit on every call, and one attempt where it makes five."""
+    """kfp's client with a time limit on every call, one attempt where it makes five, and no redirects."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5):
         api = self._healthz_api
@@ -53,6 +54,8 @@ def _limit(rest) -> None:
         return request(*arguments, **{**options, "_request_timeout": (TIMEOUT_S, TIMEOUT_S)})
 
     rest.request = limited
+    # To another host, urllib3 would go without the token, but with the pipeline, and take its word for the server's.
+    rest.pool_manager.request = functools.partial(rest.pool_manager.request, redirect=False)
     rest.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0)
 
 

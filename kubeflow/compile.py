@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import yaml
 
+from datasets.files import whole
 from kubeflow.errors import KubeflowError
 from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter, require_full
 from kubeflow.resources import NEEDS, Needs, container_resources, retry_policy
@@ -100,7 +101,7 @@ def mounts_of(texts: Iterable[str]) -> dict[str, str]:
 def write(documents: list[dict], path: str) -> None:
     """Writes the documents of `compile_pipeline` to a YAML file."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
+    with whole(path) as file:
         yaml.safe_dump_all(documents, file, sort_keys=True)
 
 

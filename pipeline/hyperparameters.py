@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 
+from datasets.files import whole
 from models.architectures import Architecture
 from models.errors import ModelError
 from models.rules import Rules
@@ -82,11 +83,9 @@ def _check(path: str, text: str) -> dict:
 
 def _keep(places: Places, text: str) -> str:
     """A copy below the output folder, by content: what is imported can neither change nor go without notice."""
-    import tensorflow as tf
-
     path = os.path.join(places.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "w") as file:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with whole(path) as file:
         file.write(text)
     return path
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
+from datasets.files import whole
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
 from pipeline.hyperparameters import report, sentence
@@ -125,12 +126,12 @@ def summarize(config: Config, run: str) -> dict:
         "results": os.path.join(places.results, run.replace(":", "-")),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
     }
-    tf.io.gfile.makedirs(summary["results"])
+    os.makedirs(summary["results"], exist_ok=True)
     for name, text in (
         ("config.json", config.to_json()),
         ("summary.json", json.dumps(_without_nan(summary), indent=2)),
     ):
-        with tf.io.gfile.GFile(os.path.join(summary["results"], name), "w") as file:
+        with whole(os.path.join(summary["results"], name)) as file:
             file.write(text + "\n")
     return summary
 

@@ -38,7 +38,8 @@ class Kubeflow(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.experiments, self.runs, self.schedules, self.polls = {}, {}, {}, 0
         self.states = RUN_STATES
-        self.faults = {}  # the beginning of "METHOD /path" to a status, or to None for no answer
+        self.requests = []  # methods and paths
+        self.faults = {}  # the beginning of "METHOD /path" to a status, a redirect, or None for no answer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,10 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or "null")
         url = urlparse(self.path)
         path = url.path.removeprefix("/apis/v2beta1")
+        self.server.requests.append(f"{method} {path}")
         for begin, status in self.server.faults.items():
             if f"{method} {path}".startswith(begin):
                 if status == LOGIN_PAGE:
                     return self._send(200, LOGIN_PAGE)
+                if isinstance(status, tuple):
+                    return self._redirect(*status)
                 if status is None:
                     time.sleep(10)
                     return None
@@ -74,6 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
         except (AssertionError, ValueError, json_format.ParseError) as error:
             return self._send(400, {"message": f"invalid request: {error!r}"})
         return self._send(404, {"message": "no such thing"}) if answer is None else self._send(200, answer)
+
+    def _redirect(self, status: int, url: str) -> None:
+        self.send_response(status)
+        self.send_header("Location", url + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: int, content: dict | str) -> None:
         text = (content if isinstance(content, str) else json.dumps(content)).encode()
@@ -289,6 +299,19 @@ def test_page_to_log_in_is_not_taken_for_kubeflow(client, server, package):
     with pytest.raises(KubeflowError) as caught:
         client.submit(package, "higgs", "run", {}, "minio://b/run")
     assert "Received: something else from http://127.0.0.1" in one_line(caught)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_neither_token_nor_pipeline_follows_a_redirect(client, server, package, status):
+    with Kubeflow() as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, args=(0.05,), daemon=True).start()
+        server.faults["POST /runs"] = server.faults["GET /recurringruns"] = (status, elsewhere.url)
+        for action in (lambda: client.submit(package, "higgs", "run", {}, "minio://b/run"), client.schedules):
+            with pytest.raises(KubeflowError, match=rf"Received: {status} .*It points elsewhere") as caught:
+                action()
+            one_line(caught)
+        elsewhere.shutdown()
+    assert elsewhere.requests == []
 
 
 def test_failed_run_names_the_task_and_the_page(client, server, package):
