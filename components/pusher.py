@@ -15,7 +15,9 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import durable, versions
+from components import durable, served, server, versions
+from components.errors import UnservableModelError
+from components.history import CANARY_SUFFIX
 from components.infra_validator import HAS_MODEL_PROPERTY
 
 LOGGER = logging.getLogger("higgs.pusher")
@@ -25,7 +27,11 @@ class Executor(executor.Executor):
     """Copies a blessed model beside the versions, and has it served."""
 
     def Do(self, input_dict, output_dict, exec_properties) -> None:
-        """Pushes the model if it is blessed; not if it is served already, or was rolled back."""
+        """Pushes the model if it is blessed; not if it is served already, or was rolled back.
+
+        Raises:
+          UnservableModelError: a server was to be asked, and could not load it.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         [pushed] = output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         if not self.CheckBlessing(input_dict):
@@ -47,6 +53,8 @@ class Executor(executor.Executor):
             LOGGER.warning("Not pushed: this model was rolled back as version %d of %s.", outcome.rolled_back, base)
             self._MarkNotPushed(pushed)
             return
+        if settings.get("url"):
+            check_loaded(settings["url"], base, outcome.version)
         version = str(outcome.version)
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
 
@@ -62,6 +70,29 @@ class HiggsPusher(component.Pusher):
     """See `tfx.components.Pusher`; its versions appear whole and only when there is something new."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def check_loaded(url: str, base: str, version: int) -> None:
+    """Asks a server for a version that models.config names, and takes the version back if it is not loaded.
+
+    A server that does not answer is logged, and no reason to take anything back.
+
+    Raises:
+      UnservableModelError: it is not loaded.
+    """
+    canary = served.read(base).canary == version
+    name = os.path.basename(base) + (CANARY_SUFFIX if canary else "")
+    try:
+        reason = server.wait_until_loaded(url, name, version)
+    except server.NoAnswerError as error:
+        LOGGER.warning("Not known whether version %d loads: no answer from %s, %s.", version, url, error)
+        return
+    if reason:
+        taken_back = versions.withdraw(base, version, reason)
+        remedy = "The version before is served." if taken_back else "It stays, since there is no other."
+        raise UnservableModelError(
+            f"A version that is pushed loads. Received: version {version}, {reason.rstrip('.')}, from {url}. {remedy}"
+        )
 
 
 def copy_model(source: str, target: str) -> None:
