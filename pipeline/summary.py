@@ -17,7 +17,7 @@ from components.ingestion import read_summary, remarks
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, newest_run
+from pipeline.lineage import Execution, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -70,14 +70,18 @@ def judge(blessed: bool, candidate: dict[str, float], baseline: dict[str, float]
     return Verdict(blessed, candidate[BCE], baseline[BCE], difference, interval, confidence, reason)
 
 
-def summarize(config: Config) -> dict:
-    """Gathers the newest run's outcome from its artifacts, and writes it beside the resolved configuration.
+def summarize(config: Config, run: str) -> dict:
+    """Gathers a run's outcome from its artifacts, and writes it beside the resolved configuration.
+
+    Args:
+      config: of the run.
+      run: its name in ML Metadata.
 
     Returns:
       The summary; its `results` is the folder that holds `summary.json` and `config.json`.
     """
     places = Places(config)
-    run, executions = newest_run(config)
+    executions = read_run(config, run)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"]
     evaluation, blessing = (outputs["HiggsEvaluator"][key] for key in ("evaluation", "blessing"))

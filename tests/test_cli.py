@@ -66,6 +66,8 @@ def test_bad_data_is_one_line_and_exit_code_2(tmp_path, fault):
         (["--set", "train.batchsize=5"], "Received: 'train.batchsize'. Did you mean train.batch_size?"),
         (["--set", "train.epochs=ten"], "train.epochs is a whole number. Received: 'ten'."),
         (["--eval-rows", "1000"], "A row range is START:STOP. Received: '1000'."),
+        (["--set", "train.baseline=tinny"], "Received: 'tinny'. Did you mean tiny?"),
+        (["--set", "name=../higgs"], "A name has 1 to 50 letters"),
         (["--metadata", "postgres://x/y"], "Metadata is kept in SQLite or MySQL."),
     ],
 )

@@ -82,7 +82,13 @@ def test_gzip_in_several_members_is_read_to_the_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b""), ("a.csv", b"\n \r\n"), ("a.csv.gz", gzip.compress(b"")), ("a.csv.gz", b""), ("a.csv", b"x,y\n")],
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\n \r\n"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)),
+        ("a.csv.gz", b""),
+        ("a.csv", b"x,y\n"),
+    ],
 )
 def test_file_without_rows_holds_none(tmp_path, name, content):
     path = tmp_path / name
@@ -95,9 +101,9 @@ def test_file_without_rows_holds_none(tmp_path, name, content):
     ("name", "content", "words"),
     [
         ("a.csv.gz", LINE, "must be gzip data"),
-        ("a.csv.gz", gzip.compress(LINE * 999)[:-9], "must be complete"),
-        ("a.csv.gz", gzip.compress(LINE)[:-6] + b"zzzzzz", "must be complete"),
-        ("a.csv", gzip.compress(LINE), "must end in .gz"),
+        ("a.csv.gz", gzip.compress(LINE * 999, mtime=0)[:-9], "must be complete"),
+        ("a.csv.gz", gzip.compress(LINE, mtime=0)[:-6] + b"zzzzzz", "must be complete"),
+        ("a.csv", gzip.compress(LINE, mtime=0), "must end in .gz"),
     ],
 )
 def test_unusable_file_is_named_with_rule_and_remedy(tmp_path, name, content, words):

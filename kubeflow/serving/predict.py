@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gzip
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from components.csv_blocks import read_blocks, read_head
 from components.csv_rows import RowParser
 from components.errors import IngestionError
 from components.sums import EventSums
+from datasets.files import whole
 from datasets.listing import list_files
 from kubeflow.serving.faults import Retries
 from kubeflow.serving.request import checked
@@ -151,20 +151,12 @@ def _progress() -> tqdm:
 @contextlib.contextmanager
 def _complete(path: str) -> Iterator[TextIO]:
     """A file to write to that appears under its name when the context ends well, and not at all otherwise."""
-    folder, name = os.path.split(os.path.abspath(path))
-    partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
-    try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, "Is a directory")
-        file = gzip.open(partial, "wt") if name.endswith(".gz") else open(partial, "w")  # noqa: SIM115
-    except OSError as error:
-        raise ServingError(
-            f"Predictions must be writable. Received: {path}: {error.strerror}. Name another file with --to."
-        ) from None
-    try:
-        with file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+    gzipped = path.endswith(".gz")
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(whole(path, "wb" if gzipped else "w"))
+        except OSError as error:
+            raise ServingError(
+                f"Predictions must be writable. Received: {path}: {error.strerror}. Name another file with --to."
+            ) from None
+        yield stack.enter_context(gzip.open(file, "wt")) if gzipped else file
