@@ -228,7 +228,7 @@ def remarks(summary: dict) -> list[str]:
     if summary["n_bad"]:
         lines.append(f"{summary['n_bad']:,} bad rows left out: {', '.join(summary['bad_rows'])}")
     if summary["empty"]:
-        lines.append(f"{len(summary['empty']):,} empty files passed over: {', '.join(summary['empty'])}")
+        lines.append(f"Passed over, for they hold no rows: {', '.join(summary['empty'])}")
     for pair in summary["repeats"]:
         n_rows = sum(summary["splits"][pair["split"]].values())
         lines.append(f"{pair['n']:,} of {n_rows:,} rows of {pair['split']} are rows of {pair['other']} as well")
