@@ -44,6 +44,7 @@ PIPELINE_OPTIONS = (
     click.option(
         "--volume", "volumes", multiple=True, metavar="CLAIM:FOLDER", help="A volume for data and models. Repeatable."
     ),
+    click.option("--pull-secret", "pull_secrets", multiple=True, metavar="NAME", help="For the image. Repeatable."),
     click.option(
         "--need", "needs", multiple=True, metavar="TASK.FIELD=VALUE", help="cpu, memory_gb, retries, ... Repeatable."
     ),
@@ -217,7 +218,11 @@ def _compile(path: str, given: dict) -> dict:
     texts += [f"{section}.{key}={given[key]}" for key, section in keys.items() if given[key] is not None]
     config = override(Config(), texts)
     target = Target(
-        given["image"], with_needs(NEEDS, given["needs"]), mounts_of(given["volumes"]), given["data_version"]
+        image=given["image"],
+        needs=with_needs(NEEDS, given["needs"]),
+        volumes=mounts_of(given["volumes"]),
+        pull_secrets=given["pull_secrets"],
+        data_version=given["data_version"],
     )
     with logged(os.devnull, verbose=False):  # TFX and TensorFlow have much to say, none of it about the pipeline
         documents = compile_pipeline(config, target)

@@ -28,7 +28,7 @@ def compiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kubeflow")
     path = folder / "pipeline.yaml"
     data = ("--data", "/nowhere/rows.csv", "--output", folder / "pushed")
-    code, output = higgs("kubeflow", "compile", "--to", path, "--image", "higgs", *data, "--epochs", 1)
+    code, output = higgs("kubeflow", "compile", "--to", path, "--image", "higgs:1", *data, "--epochs", 1)
     assert code == 0, output
     assert [path] == list(folder.iterdir()), "compiling makes the file and nothing else"
     return path
