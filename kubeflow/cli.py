@@ -34,6 +34,7 @@ PIPELINE_OPTIONS = (
     ),
     click.option("--simulated", is_flag=True, help="The rows are simulated. Run-time parameter origin."),
     click.option("--architecture", **_setting("train.architecture", "architecture")),
+    click.option("--tune", is_flag=True, help="Look for better hyperparameters first: --set tuner.enabled=true."),
     click.option("--epochs", **_setting("train.epochs", "epochs")),
     click.option("--min-improvement", **_setting("gate.min_improvement", "min_improvement")),
     click.option("--confidence", **_setting("gate.confidence", "confidence")),
@@ -214,7 +215,7 @@ def _compile(path: str, given: dict) -> dict:
 
     keys = {"architecture": "train", "epochs": "train", "min_improvement": "gate", "confidence": "gate"}
     texts = [f"data.path={given['data']}", f"data.origin={'simulated' if given['simulated'] else 'real'}"]
-    texts += [f"output={given['output']}", *given["settings"]]
+    texts += [f"output={given['output']}", f"tuner.enabled={given['tune']}", *given["settings"]]
     texts += [f"{section}.{key}={given[key]}" for key, section in keys.items() if given[key] is not None]
     config = override(Config(), texts)
     target = Target(

@@ -67,9 +67,10 @@ def compile_pipeline(config: Config, target: Target) -> list[dict]:
     """
     require_full("The data path", config.data.path)
     require_full("The output folder", config.output)
-    if config.tuner.enabled or config.tuner.hyperparameters:
+    if config.tuner.hyperparameters:
         raise KubeflowError(
-            "Tuning keeps its trials on one machine. Received: tuner settings for Kubeflow. Tune with higgs run --tune."
+            "A pipeline on Kubeflow tunes by itself, or trains what it is told to. Received: tuner.hyperparameters="
+            f"{config.tuner.hyperparameters}. Tune with --tune, or give what was found with --architecture."
         )
     spec = rename_tasks(_compile_for_vertex(config, target.image))
     parameters, needs = defaults(config, target), dict(target.needs)

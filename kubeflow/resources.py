@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable
 
 from kubeflow.errors import KubeflowError
-from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER
+from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER, TUNER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Needs:
       memory_gb: what the pod asks for and is held to, in units of 10^9 bytes: 4.3 is 4 GiB.
       accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
       n_accelerators: how many of them.
-      retries: how often a failed pod is tried again. A deleted one, as with a drained or preempted machine, is not: Argo
-        takes that for an error, by default retries failures only, and a pipeline spec cannot ask for more.
+      retries: how often a failed pod is tried again. A deleted one, as with a drained or preempted machine, is not:
+        Argo takes that for an error, by default retries failures only, and a pipeline spec cannot ask for more.
       backoff_s: seconds before the first retry, doubled for each further one.
       cached: whether an earlier result for the same inputs, parameters and image may stand in.
       mounted: whether the volumes are mounted, as for what reads or writes outside of the artifact store.
@@ -44,6 +44,8 @@ NEEDS = {
     "import-schema-gen": Needs(),
     "higgs-example-validator": Needs(),
     "transform": Needs(cpu=2),
+    # Its trials are kept on the volume: a retry goes on with those that are finished.
+    TUNER: Needs(cpu=2, memory_gb=8, mounted=True),
     BASELINE: Needs(cpu=2),
     CANDIDATE: Needs(cpu=2, memory_gb=8),
     EVALUATOR: Needs(cpu=2),
