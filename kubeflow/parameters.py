@@ -18,6 +18,7 @@ from pipeline.places import is_remote
 
 EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"
 CANDIDATE, BASELINE = "trainer-candidate", "trainer-baseline"
+TUNER = "tuner"  # a task of pipelines that tune
 
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}  # as a pipeline spec calls them
 
@@ -103,12 +104,16 @@ def _ingest_as(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", "custom_config", "value", origin=origin)
 
 
-def _push_as(settings: dict, origin: str) -> None:
+def _note(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", origin=origin)
 
 
 def _train(settings: dict, architecture: str) -> None:
     _edit(settings, "custom_config", architecture=named(architecture).to_dict())
+
+
+def _tune(settings: dict, architecture: str) -> None:
+    _edit(settings, "custom_config", name=architecture, architecture=named(architecture).to_dict())
 
 
 def _train_for(settings: dict, epochs: int) -> None:
@@ -151,11 +156,15 @@ PARAMETERS = (
         "data.origin",
         str,
         "real or simulated; every output says which.",
-        {EXAMPLE_GEN: _ingest_as, PUSHER: _push_as},
+        {EXAMPLE_GEN: _ingest_as, TUNER: _note, PUSHER: _note},
     ),
-    Parameter("architecture", "train.architecture", str, "The candidate's name.", {CANDIDATE: _train}),
+    Parameter("architecture", "train.architecture", str, "The candidate's name.", {TUNER: _tune, CANDIDATE: _train}),
     Parameter(
-        "epochs", "train.epochs", int, "At most this many passes.", {CANDIDATE: _train_for, BASELINE: _train_for}
+        "epochs",
+        "train.epochs",
+        int,
+        "At most this many passes.",
+        {TUNER: _train_for, CANDIDATE: _train_for, BASELINE: _train_for},
     ),
     Parameter(
         "min_improvement",

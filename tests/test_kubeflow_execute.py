@@ -8,18 +8,23 @@ from unittest import mock
 
 import pytest
 import tensorflow_model_analysis as tfma
+import yaml
+from click.testing import CliRunner
 from conftest import Run, higgs, make_rows, to_csv
 
 from kubeflow import entrypoint
+from kubeflow.cli import kubeflow
 from kubeflow.compile import COMMAND
 from kubeflow.execute import execute
-from kubeflow.parameters import apply
+from kubeflow.parameters import TUNER, apply
 from kubeflow.releases import LOGS, RELEASES
 from kubeflow.resources import NEEDS
 from models.errors import ModelError
 from pipeline.errors import ConfigError
 from pipeline.exits import reported
 from pipeline.gate import BCE
+
+TASKS = set(NEEDS) - {TUNER}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def compiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kubeflow")
     path = folder / "pipeline.yaml"
     data = ("--data", "/nowhere/rows.csv", "--output", folder / "pushed")
-    code, output = higgs("kubeflow", "compile", "--to", path, "--image", "higgs", *data, "--epochs", 1)
+    code, output = higgs("kubeflow", "compile", "--to", path, "--image", "higgs:1", *data, "--epochs", 1)
     assert code == 0, output
     assert [path] == list(folder.iterdir()), "compiling makes the file and nothing else"
     return path
@@ -113,17 +118,50 @@ def in_this_process(command: list[str], environment: dict[str, str], log: str) -
 def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_path, release):
     parameters = {"data": str(csv_file), "architecture": "tiny", "epochs": 2.0}
     outputs = dict(execute(str(compiled), parameters, str(tmp_path), release=release, start=in_this_process))
-    assert set(outputs) == set(NEEDS)
+    assert set(outputs) == TASKS
     models = [outputs[name]["model"].id for name in ("trainer-candidate", "trainer-baseline")]
     blessing = outputs["higgs-evaluator"]["blessing"].metadata
     assert [blessing["current_model_id"], blessing["baseline_model_id"]] == models
     assert models[0] != models[1]
     logs = {artifacts[LOGS].uri for artifacts in outputs.values() if LOGS in artifacts}
-    assert len(logs) == (0 if release == "2.4" else len(NEEDS))
+    assert len(logs) == (0 if release == "2.4" else len(TASKS))
     for uri in logs:
         assert uri.endswith("-0") == (release in ("2.17", "next"))
         assert Path(stored(tmp_path, uri)).read_text().startswith("task starts")
     assert (outputs["higgs-evaluator"]["evaluation"].metadata.get("display_name") is None) == (release == "next")
+
+
+def test_pipeline_that_tunes_trains_the_best_trial_and_keeps_all_on_the_volume(csv_file, tmp_path):
+    options = (
+        "--image",
+        "higgs:1",
+        "--data",
+        csv_file,
+        "--output",
+        tmp_path / "volume",
+        "--volume",
+        "higgs:/mnt/higgs",
+    )
+    options += ("--tune", "--set", "tuner.trials=2")
+    result = CliRunner().invoke(kubeflow, ["compile", "--to", str(tmp_path / "p.yaml"), *map(str, options)])
+    assert result.exit_code == 0, result.output
+    [spec, platform] = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    assert set(spec["root"]["dag"]["tasks"]) == set(NEEDS)
+    assert "exec-tuner" in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+    parameters = {"architecture": "small", "epochs": 2.0}
+    outputs = dict(execute(str(tmp_path / "p.yaml"), parameters, str(tmp_path / "run"), start=in_this_process))
+
+    def read(task: str, key: str, file: str):
+        return json.loads((Path(stored(tmp_path / "run", outputs[task][key].uri)) / file).read_text())
+
+    trials = read("tuner", "tuner_results", "tuner_results.json")
+    trained = read("trainer-candidate", "model_run", "history.json")["summary"]
+    assert len(trials) == 2
+    assert {trial["architecture"] for trial in trials} == {"small"}
+    assert trained["rules"]["epochs"] == 2
+    assert trained["val"]["bce"] == min(trial["score"] for trial in trials)
+    assert list((tmp_path / "volume" / "tuning").rglob("trial_1"))
 
 
 def test_failing_task_is_one_line_in_its_log_and_here(compiled, tmp_path):
