@@ -20,10 +20,10 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.errors import IngestionError, ingestion_errors
-from datasets.fingerprint import fingerprint, is_fingerprint
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.repeats import write_repeats
 from components.splits import RowRange, SplitRule
+from datasets.fingerprint import fingerprint, is_fingerprint
 from datasets.listing import match_files
 
 ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
