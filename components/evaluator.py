@@ -15,10 +15,11 @@ from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
-from tfx.utils import io_utils, json_utils, path_utils, proto_utils
+from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.errors import MissingBaselineError, ingestion_errors
 from components.example_blocks import ExampleBlocks
+from components.sealed import model_path
 from components.slicing import extractors
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
@@ -41,6 +42,7 @@ class Executor(executor.Executor):
         Raises:
           MissingBaselineError: the input has no baseline model.
           IngestionError: the splits have no examples, or a file of them is damaged.
+          DamageError: a model or a file of examples is not there as it was written.
         """
         if not input_dict.get(standard_component_specs.BASELINE_MODEL_KEY):
             raise MissingBaselineError(
@@ -67,9 +69,7 @@ class Executor(executor.Executor):
     ) -> None:
         """Writes TFMA's files, verdict included, to the folder."""
         shared = [
-            tfma.default_eval_shared_model(
-                eval_saved_model_path=path_utils.serving_model_path(model.uri), model_name=name, eval_config=config
-            )
+            tfma.default_eval_shared_model(eval_saved_model_path=model_path(model), model_name=name, eval_config=config)
             for name, model in models.items()
         ]
         with self._make_beam_pipeline() as pipeline:

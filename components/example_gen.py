@@ -25,6 +25,7 @@ from components.repeats import write_repeats
 from components.splits import RowRange, SplitRule
 from datasets.fingerprint import fingerprint, is_fingerprint
 from datasets.listing import match_files
+from datasets.shards import write_index
 
 ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
 
@@ -75,7 +76,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with ingestion_errors(), self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
         write_repeats(examples.uri, rule)
-        check_splits(read_summary(examples.uri))
+        summary = read_summary(examples.uri)
+        check_splits(summary)
+        write_index(examples.uri, summary["shards"])
         expected = exec_properties.get(FINGERPRINT_PROPERTY_NAME) or ""
         if is_fingerprint(expected) and _fingerprint(paths) != expected:
             raise IngestionError(

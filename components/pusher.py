@@ -13,12 +13,13 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs
-from tfx.utils import json_utils, path_utils, proto_utils
+from tfx.utils import json_utils, proto_utils
 
 from components import durable, served, server, versions
 from components.errors import UnservableModelError
 from components.history import CANARY_SUFFIX
 from components.infra_validator import HAS_MODEL_PROPERTY
+from components.sealed import model_path, servable_path
 
 LOGGER = logging.getLogger("higgs.pusher")
 
@@ -59,11 +60,16 @@ class Executor(executor.Executor):
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
 
     def GetModelPath(self, input_dict) -> str:
-        """The model's folder; the infra validator's copy, which holds warm-up requests, where there is one."""
+        """The model's folder; the infra validator's copy, which holds warm-up requests, where there is one.
+
+        Raises:
+          DamageError: the model is not there as it was written.
+        """
         for blessing in input_dict.get(standard_component_specs.INFRA_BLESSING_KEY, []):
             if blessing.get_int_custom_property(HAS_MODEL_PROPERTY):
-                return path_utils.stamped_model_path(blessing.uri)
-        return super().GetModelPath(input_dict)
+                return servable_path(blessing)
+        [model] = input_dict[standard_component_specs.MODEL_KEY]
+        return model_path(model)
 
 
 class HiggsPusher(component.Pusher):

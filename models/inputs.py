@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.records import RecordCodec
+from datasets.shards import damage_reported, list_shards, open_shards
 from models.errors import ModelError
 from models.features import COLUMNS, FEATURES, LABEL
 from models.transform_graph import TransformGraph
@@ -31,6 +32,7 @@ def load(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> 
 
     Raises:
       ModelError: there are no rows.
+      DamageError: a file is damaged, or not there as ingestion wrote it.
     """
     return _load(patterns, transform.spec, transform, shard)
 
@@ -44,7 +46,8 @@ def load_raw(patterns: list[str], transform: TransformGraph, shard: Shard = ALL)
 
 
 def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
-    features, labels = _decoded(patterns, to_features, shard) or _parsed(patterns, spec, to_features, shard)
+    with damage_reported(patterns):
+        features, labels = _decoded(patterns, to_features, shard) or _parsed(patterns, spec, to_features, shard)
     if not len(features):
         raise ModelError(f"Training needs examples. Received: none in {', '.join(patterns)}. Check the splits.")
     return features, labels
@@ -54,7 +57,7 @@ def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor,
     """What `_parsed` gives, sooner and without a second copy; None if it takes a parser to read the examples."""
     every, mine = shard
     blocks, n_rows = [], 0
-    for file in _files(patterns):
+    for file in list_shards(patterns):
         n_in_file, n_over = divmod(tf.io.gfile.stat(file).length, CODEC.record_bytes)
         if n_over:
             return None
@@ -110,11 +113,4 @@ def _parsed(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple
 
 def batches(patterns: list[str], shard: Shard = ALL) -> tf.data.Dataset:
     """The serialized examples of files, see `load`: string [at most BLOCK_ROWS] each, in order."""
-    files = _files(patterns)
-    compression = "GZIP" if files and all(file.endswith(".gz") for file in files) else None
-    records = tf.data.TFRecordDataset(files, compression_type=compression, buffer_size=8 << 20)
-    return records.shard(*shard).batch(BLOCK_ROWS)
-
-
-def _files(patterns: list[str]) -> list[str]:
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+    return open_shards(list_shards(patterns)).shard(*shard).batch(BLOCK_ROWS)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from datasets.seals import IN_MODEL, seal
 from models.features import B_TAGS, FEATURES
 from models.transform_graph import TransformGraph
 
@@ -71,3 +72,4 @@ def export(network: keras.Model, transform_graph: str, folder: str) -> None:
     """
     servable = Servable(network, TransformGraph(transform_graph))
     tf.saved_model.save(servable, folder, signatures=servable.signatures())
+    seal(folder, IN_MODEL)

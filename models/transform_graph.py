@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from datasets.seals import check_seal
 from models.features import FEATURES, LABEL
 
 
@@ -16,8 +17,13 @@ class TransformGraph(tf.Module):
     """
 
     def __init__(self, folder: str):
-        """Loads the graph from the folder of Transform's output."""
+        """Loads the graph from the folder of Transform's output.
+
+        Raises:
+          DamageError: it is not as Transform wrote it.
+        """
         super().__init__()
+        check_seal(folder)
         output = tft.TFTransformOutput(folder)
         self.spec = output.raw_feature_spec()
         self._graph = tf.saved_model.load(output.transform_savedmodel_dir)

@@ -9,9 +9,9 @@ import importlib.util
 from pathlib import Path
 
 # The modules that decide what stages make of their inputs.
-INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.threads")
+INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.shards", "datasets.threads")
 TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
-TRAINING = ("models", "datasets.records")
+TRAINING = ("models", "datasets.records", "datasets.shards")
 SERVING = ("components",)
 
 

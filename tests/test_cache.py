@@ -37,11 +37,14 @@ def write(path: Path, seed: int, n_rows: int = N_ROWS) -> None:
     os.utime(path, ns=(0, 0))
 
 
-def ingest(data: Path) -> Execution:
-    """Runs ExampleGen on a folder; what ML Metadata knows of it."""
-    (data.parent / "runs").mkdir(exist_ok=True)
-    config = with_data(Config(output=str(data.parent / "runs"), beam_args=beam_options("direct", ())), str(data))
-    runner = Runner()
+def ingest(data: Path, output: Path | None = None) -> Execution:
+    """Runs ExampleGen on a folder; what ML Metadata, below `output`, knows of it."""
+    artifacts = data.parent / "runs" / "artifacts"
+    output = output or artifacts.parent
+    output.mkdir(exist_ok=True)
+    config = Config(output=str(output), artifacts=str(artifacts), beam_args=beam_options("direct", ()))
+    config = with_data(config, str(data))
+    runner = Runner(config)
     runner.run(create_data_pipeline(config), run_options=RunOptions(to_nodes=["HiggsExampleGen"]))
     [execution] = read_run(config, runner.name)
     return execution
@@ -122,3 +125,40 @@ def test_data_that_change_while_they_are_read_are_refused_and_not_cached(data, m
     execution = ingest(data)
     assert not execution.cached
     expect(execution, 0, 3)
+
+
+def test_lost_metadata_mix_no_rows(data):
+    first = ingest(data)
+    (data / "b.csv").unlink()
+    (data.parent / "runs" / "metadata.sqlite").unlink()
+    second = ingest(data)
+    assert not second.cached
+    expect(second, 0)
+    assert second.id > first.id
+    expect(first, 0, 1)  # for whoever has a copy of the metadata
+
+
+def test_metadata_of_an_earlier_time_mix_no_rows(data):
+    first = ingest(data)
+    store = data.parent / "runs" / "metadata.sqlite"
+    shutil.copy(store, data.parent / "backup")
+    replace(data)
+    expect(ingest(data), 0, 2)
+    shutil.copy(data.parent / "backup", store)
+    write(data / "b.csv", 3)
+    third = ingest(data)
+    assert third.id == first.id + 2
+    expect(third, 0, 3)
+
+
+def test_two_stores_share_an_artifacts_folder_and_neither_takes_the_rows_of_the_other(data):
+    first = ingest(data)
+    replace(data)
+    other = ingest(data, data.parent / "other")
+    assert not other.cached
+    expect(other, 0, 2)
+    write(data / "b.csv", 1)
+    again = ingest(data)
+    assert again.cached
+    assert again.outputs["examples"].uri == first.outputs["examples"].uri
+    expect(again, 0, 1)

@@ -7,6 +7,7 @@ from conftest import make_rows, read_rows
 from shards import to_example, write_plain_shard, write_shard
 
 from datasets.records import RecordCodec
+from datasets.shards import DamageError
 from models.errors import ModelError
 from models.features import COLUMNS
 from models.inputs import BLOCK_ROWS, _decoded, _parsed, load, load_raw
@@ -71,7 +72,7 @@ def test_damaged_examples_are_never_trained_on(blessed_run, tmp_path):
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
-    with pytest.raises(tf.errors.DataLossError):
+    with pytest.raises(DamageError, match=f"Received: corrupted record at .* in {shard}. Delete the folder"):
         load([str(shard)], transform_graph(blessed_run))
 
 
