@@ -16,12 +16,14 @@ import pytest
 import serving_server
 import tensorflow as tf
 from click.testing import CliRunner
-from conftest import to_csv
+from conftest import make_rows, to_csv
 from serving_server import Mood, serve
 from sklearn import metrics as sklearn_metrics
 
+from components.errors import IngestionError
 from components.history import PUSH, Event
 from components.served import render
+from datasets import DatasetError
 from kubeflow.serving.predict import Events, in_order, predict
 from models.features import COLUMNS, FEATURES
 from pipeline.cli import cli
@@ -310,7 +312,7 @@ def test_tensor_that_claims_a_huge_shape_takes_no_memory(ways, server, events, t
 
 
 BAD_EVENTS = {
-    "no such file": (None, "Events must be a file."),
+    "no such file": (None, "Data must exist. Received: {path}. Check the path"),
     "empty file": ("", "which is empty"),
     "header only": (",".join(COLUMNS) + "\n", "a header only"),
     "27 columns": (",".join("1" * 27) + "\n", "29 columns. Received: 27 at {path}:1."),
@@ -368,6 +370,51 @@ def test_batches_are_read_only_when_there_is_room():
         assert result == index
         held -= 1
     assert most <= 4
+
+
+class First:
+    """A scorer that gives back each event's first feature."""
+
+    server = "nowhere"
+
+    def __call__(self, features):
+        return features[0]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("spelling", ["numbers above", "quotes", "crlf and blank lines"])
+def test_every_event_is_scored_whatever_its_spelling(tmp_path, labelled, spelling):
+    table = make_rows(20)[:, not labelled :]
+    table[:, -28] = np.arange(20) / 32
+    text = to_csv(table)
+    if spelling == "numbers above":
+        text = ",".join(map(str, range(table.shape[1]))) + "\n" + text
+    elif spelling == "quotes":
+        text = re.sub("([^,\n]+)", r'"\1"', text)
+    else:
+        text = text.replace("\n", "\r\n\r\n")
+    (tmp_path / "events.csv").write_text(text)
+    n_rows, sums = predict(Events.open(f"file://{tmp_path}/events.csv"), First(), str(tmp_path / "out.csv"), 7, 2, 0)
+    assert n_rows == 20
+    assert bool(sums) == labelled
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert [float(line.split(",")[0]) for line in lines] == (np.arange(20) / 32).tolist()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("{}", "Events must be one file. Received: {}/a.csv and 1 more. Name one."),
+        ("{}/pipe", "Data must be files. Received: {}/pipe, a pipe"),
+        ("s3://bucket/events.csv", "where Beam can read it, as gs://. Received: s3://bucket/events.csv: "),
+    ],
+)
+def test_events_that_are_not_one_file_are_refused(tmp_path, path, expected):
+    for name in ("a.csv", "b.csv", "._a.csv"):
+        (tmp_path / name).write_text("1\n")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises((IngestionError, DatasetError), match=re.escape(expected.format(tmp_path))):
+        Events.open(path.format(tmp_path))
 
 
 class Constant:

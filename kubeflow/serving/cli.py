@@ -50,7 +50,7 @@ def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size,
             scorer.close()
         click.echo(f"Model: {scorer.server}")
         if sums:
-            click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(events) else ''}rows")
+            click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(rows.path) else ''}rows")
         click.echo(f"Predictions: {os.path.abspath(to)}")
 
 
