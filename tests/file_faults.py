@@ -8,12 +8,13 @@ import builtins
 import contextlib
 import errno
 import os
+import pathlib
 import shutil
 from collections.abc import Callable, Iterator
 
 DIES, DIES_AFTER, FULL = "dies", "dies after", "full"
 # What is counted; those that need room on the disk fail when it is full.
-OPERATIONS = ("fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ftruncate", "write")
+OPERATIONS = ("open", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ftruncate", "write")
 NEED_ROOM = ("mkdir", "write", "fsync", "open")
 
 
@@ -41,6 +42,8 @@ class Faults:
 
     def strike(self, name: str, operation: Callable, *arguments, **options):
         """Does an operation, or not."""
+        if operation is self._real["open"] and not arguments[1] & os.O_CREAT:
+            return operation(*arguments, **options)
         if self.dead:
             raise KilledError
         self.n_done += 1
@@ -50,15 +53,16 @@ class Faults:
             self.dead = True
             raise KilledError
         try:
+            new = name in ("mkdir", "open") and not os.path.exists(arguments[0])
             result = operation(*arguments, **options)
-            self._note(name, arguments)
+            self._note(name, arguments, new)
             return result
         finally:
             if self.n_done == self.n and self.kind == DIES_AFTER:
                 self.dead = True
                 raise KilledError
 
-    def _note(self, name: str, arguments: tuple) -> None:
+    def _note(self, name: str, arguments: tuple, new: bool) -> None:
         """Follows what is on the disk: content after a file's fsync, names after their folder's."""
         if name in ("fsync", "write", "ftruncate"):
             path = os.path.realpath(f"/proc/self/fd/{arguments[0]}")
@@ -67,16 +71,17 @@ class Faults:
             source, target = map(os.path.realpath, arguments)
             assert not {path for path in self.dirty if f"{path}/".startswith(f"{source}/")}, "named before it is whole"
             self.dirty |= {os.path.dirname(target)}
-        elif name == "mkdir":
-            self.dirty |= {os.path.realpath(arguments[0]), os.path.dirname(os.path.realpath(arguments[0]))}
+        elif new:
+            path = os.path.realpath(arguments[0])
+            self.dirty |= {path, os.path.dirname(path)}
 
     def open(self, path, mode: str = "r", *arguments, **options):
         """Of files to write, one whose content is written when it is flushed or closed, and not by the dead."""
         if not set("wax") & set(mode):
             return self._open(path, mode, *arguments, **options)
-        file = self.strike("open", self._open, path, mode, buffering=0)
-        self.dirty |= {os.path.realpath(path), os.path.dirname(os.path.realpath(path))}
-        return _Written(self, file)
+        if isinstance(path, int):
+            return _Written(self, self._open(path, f"{mode[0]}b", buffering=0))
+        return _Written(self, self.strike("open", self._open, path, f"{mode[0]}b", buffering=0))
 
     @contextlib.contextmanager
     def at_work(self, monkeypatch, *modules) -> Iterator["Faults"]:
@@ -84,11 +89,16 @@ class Faults:
         with monkeypatch.context() as patch:
             for name, real in self._real.items():
                 patch.setattr(os, name, lambda *a, _name=name, _real=real, **o: self.strike(_name, _real, *a, **o))
-            patch.setattr(os, "remove", os.unlink)
+            patch.setattr(pathlib.Path, "unlink", _unlink)  # which would keep the real one
             patch.setattr(shutil, "_use_fd_functions", False)  # so that paths are whole
             for module in modules:
                 patch.setattr(module, "open", self.open, raising=False)
             yield self
+
+
+def _unlink(path: pathlib.Path, missing_ok: bool = False) -> None:
+    with contextlib.suppress(FileNotFoundError) if missing_ok else contextlib.nullcontext():
+        os.unlink(path)
 
 
 class _Written:
@@ -110,8 +120,8 @@ class _Written:
     def fileno(self) -> int:
         return self._file.fileno()
 
-    def write(self, data: bytes) -> int:
-        self._waiting += data
+    def write(self, data: bytes | str) -> int:
+        self._waiting += data if isinstance(data, bytes) else data.encode()
         return len(data)
 
     def flush(self) -> None:

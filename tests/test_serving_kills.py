@@ -13,6 +13,7 @@ from file_faults import DIES, DIES_AFTER, FULL, Faults, KilledError
 from test_versions import push
 
 from components import durable, served, versions
+from datasets import files
 
 NOW = 1795649889.0
 
@@ -66,7 +67,7 @@ def snapshot(root: Path) -> dict[str, str]:
 
 
 def run(base: Path, command: Callable, monkeypatch, faults: Faults | None = None) -> object:
-    with (faults or Faults()).at_work(monkeypatch, durable):
+    with (faults or Faults()).at_work(monkeypatch, durable, files):
         return command(base)
 
 
@@ -169,7 +170,8 @@ def test_forgetting_to_bring_something_to_the_disk_is_noticed(tmp_path, monkeypa
     if forgotten == "files":
         monkeypatch.setattr(durable, "new_file", new_file)
     else:
-        monkeypatch.setattr(durable, "sync_folder", lambda path: None)
+        for module in (durable, files):
+            monkeypatch.setattr(module, "sync_folder", lambda path: None)
     (tmp_path / "serving").mkdir()
     with pytest.raises(AssertionError, match="named before it is whole"):
         run(tmp_path / "serving" / "higgs", pushing("a"), monkeypatch)
