@@ -27,6 +27,7 @@ from components.history import (
 )
 from components.served import EXTRA, digest_model
 from components.serving_lock import INCOMING, changing, nothing_pushed
+from datasets.files import whole
 
 AUTOMATIC, MANUAL = "automatic", "manual"  # how a version that was pushed becomes the stable one
 N_KEPT = 5
@@ -246,7 +247,8 @@ def _record(base: str, event: Event) -> None:
                 f"Received: {os.path.join(base, str(version))}, whose files are others or missing. "
                 "Bring them back, or push another model."
             )
-    durable.write(served.config_path(base), served.render(events))
+    with whole(served.config_path(base)) as file:
+        file.write(served.render(events))
 
 
 def _is_whole(base: str, state: Served, version: int) -> bool:
