@@ -33,7 +33,7 @@ def run(
     rules = Rules(**config.train.rules)
     planned = plan(names, sweep, config.train.baseline, config.train.architecture, rules)
     folder = os.path.join(Places(config).studies, title or planned.title)
-    dataset = materialize(config)
+    dataset = materialize(config, [variant.architecture for variant in planned.variants])
     trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))
     results = trainings.of(planned.variants)
     study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)
