@@ -34,6 +34,7 @@ OBJECTS = ("lepton", *JETS)
 PAIRS = tuple(combinations(range(5), 2))
 TRIPLES = tuple(combinations(range(1, 5), 3))
 PI = math.pi
+MAX_ETA = 10.0
 TINY = 1e-6  # keeps logarithms and quotients finite where an input is 0
 
 Columns = dict[str, tf.Tensor]
@@ -49,7 +50,7 @@ def physics_columns(columns: Columns) -> Columns:
       Name to float32 [n], in a fixed order; finite wherever the published columns are.
     """
     pt, eta, phi, tags = _objects(columns)
-    missing = columns["missing_energy_magnitude"] * MISSING_UNIT
+    missing = tf.maximum(columns["missing_energy_magnitude"] * MISSING_UNIT, TINY)
     momenta = _momenta(pt, eta, phi)
     solutions, discriminant = _neutrinos(momenta[0], missing)
     result = _angles(eta, phi)
@@ -66,14 +67,15 @@ def physics_columns(columns: Columns) -> Columns:
 def _objects(columns: Columns) -> tuple[tf.Tensor, ...]:
     """Transverse momenta, pseudorapidities and azimuths from the missing momentum, each [5, n], and b-tags [4, n].
 
-    A tag is 0, 1 or 2: none, loose or tight.
+    A tag is 0, 1 or 2: none, loose or tight. (A pseudorapidity of more than MAX_ETA, which no detector sees, is cut.)
     """
     pt_units, eta_units = (LEPTON_PT_UNIT, *JET_PT_UNITS), (LEPTON_ETA_UNIT, *JET_ETA_UNITS)
     pt = tf.stack([columns[f"{name}_pt"] * float(unit) for name, unit in zip(OBJECTS, pt_units, strict=True)])
     eta = tf.stack([columns[f"{name}_eta"] * float(unit) for name, unit in zip(OBJECTS, eta_units, strict=True)])
     phi = tf.stack([columns[f"{name}_phi"] - columns["missing_energy_phi"] for name in OBJECTS]) * float(PHI_UNIT)
     tags = tf.stack([columns[f"{jet}_b_tag"] / levels[1] for jet, levels in zip(JETS, TAG_LEVELS, strict=True)])
-    return tf.maximum(pt, TINY), eta, _wrap(phi), tags
+    # Tags are rounded so that equal ones are: their levels differ by jet, and in the last digits.
+    return tf.maximum(pt, TINY), tf.clip_by_value(eta, -MAX_ETA, MAX_ETA), _wrap(phi), tf.round(tags)
 
 
 def _wrap(angle: tf.Tensor) -> tf.Tensor:
