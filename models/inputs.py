@@ -28,32 +28,34 @@ def load(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> 
       shard: which of their rows.
 
     Returns:
-      Features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
+      Features, float32 [n_rows, n_inputs], normalised, and labels, float32 [n_rows, 1].
 
     Raises:
       ModelError: there are no rows.
       DamageError: a file is damaged, or not there as ingestion wrote it.
     """
-    return _load(patterns, transform.spec, transform, shard)
+    return _load(patterns, transform.spec, transform, transform.n_inputs, shard)
 
 
 def load_raw(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> tf.Tensor:
     """The features of the same examples as they are in the files, float32 [n_rows, 28]."""
-    features, _ = _load(
-        patterns, transform.spec, lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1), shard
-    )
-    return features
+
+    def stack(columns):
+        return tf.stack([columns[name] for name in FEATURES], axis=1)
+
+    return _load(patterns, transform.spec, stack, len(FEATURES), shard)[0]
 
 
-def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
+def _load(patterns: list[str], spec: dict, to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
     with damage_reported(patterns):
-        features, labels = _decoded(patterns, to_features, shard) or _parsed(patterns, spec, to_features, shard)
+        rows = _decoded(patterns, to_features, n_inputs, shard) or _parsed(patterns, spec, to_features, n_inputs, shard)
+    features, labels = rows
     if not len(features):
         raise ModelError(f"Training needs examples. Received: none in {', '.join(patterns)}. Check the splits.")
     return features, labels
 
 
-def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor] | None:
+def _decoded(patterns: list[str], to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor] | None:
     """What `_parsed` gives, sooner and without a second copy; None if it takes a parser to read the examples."""
     every, mine = shard
     blocks, n_rows = [], 0
@@ -68,7 +70,7 @@ def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor,
     def transformed(values):
         return to_features(dict(zip(COLUMNS, tf.unstack(values), strict=True)))
 
-    features, labels = (_aligned(len(range(mine, n_rows, every)), n_columns) for n_columns in (len(FEATURES), 1))
+    features, labels = (_aligned(len(range(mine, n_rows, every)), n_columns) for n_columns in (n_inputs, 1))
 
     def fill(block: tuple[str, int, int]) -> bool:
         file, start, first = block
@@ -98,13 +100,13 @@ def _aligned(n_rows: int, n_columns: int) -> np.ndarray:
     return room[start : start + n_bytes].view(np.float32).reshape(n_rows, n_columns)
 
 
-def _parsed(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
+def _parsed(patterns: list[str], spec: dict, to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
     @tf.autograph.experimental.do_not_convert
     def parse(examples):
         columns = tf.io.parse_example(examples, spec)
         return to_features(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
-    features, labels = [tf.zeros([0, len(FEATURES)])], [tf.zeros([0, 1])]
+    features, labels = [tf.zeros([0, n_inputs])], [tf.zeros([0, 1])]
     for batch in batches(patterns, shard).map(parse, num_parallel_calls=2).prefetch(2):
         features.append(batch[0])
         labels.append(batch[1])

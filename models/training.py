@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,7 @@ from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
+from models.pretraining import FINE_TUNING, pretrain
 from models.replicas import Replicas, choose_strategy
 from models.rules import Rules
 from models.signatures import export
@@ -45,6 +47,7 @@ def fit(
     callbacks=(),
     augmentation: Augmentation | None = None,
     replicas: Replicas | None = None,
+    normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor] | None = None,
 ) -> Training:
     """Trains a network until its validation binary crossentropy stops improving, and keeps the best epoch's weights.
 
@@ -53,15 +56,18 @@ def fit(
     Args:
       architecture: what to train.
       rules: how.
-      train: features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
+      train: features, float32 [n_rows, n_inputs], normalised, and labels, float32 [n_rows, 1].
       val: the same.
       callbacks: Keras callbacks to call as well.
       augmentation: of the training rows, for an architecture that asks for it.
       replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
+      normalize: from 28 named float32 [n] to features, for an architecture with pretraining.
     """
     replicas = replicas or Replicas()
     if architecture.augment and augmentation is None:
         raise ModelError("An architecture with augment=true is trained on raw rows. Received: none. Pass augmentation.")
+    if architecture.pretrain and normalize is None:
+        raise ModelError("Pretraining normalises simulated rows. Received: no way to. Pass normalize.")
     n_train, n_val = (replicas.count(rows[0].shape[0]) for rows in (train, val))
     if n_train < replicas.n or rules.batch_size < replicas.n:
         received = f"{n_train:,} rows, train.batch_size = {rules.batch_size}"
@@ -73,7 +79,11 @@ def fit(
     )
     started = time.monotonic()
     with replicas.strategy.scope():
-        network = build(architecture, rules.seed)
+        network = build(architecture, rules.seed, train[0].shape[1])
+        simulated = {}
+        if architecture.pretrain:
+            simulated = pretrain(network, architecture.pretrain, rules.seed, normalize, replicas)
+            rules = dataclasses.replace(rules, learning_rate=FINE_TUNING * rules.learning_rate)
         loop = Loop(
             network,
             _optimizer(architecture, rules, n_train),
@@ -94,6 +104,7 @@ def fit(
         **metrics,
         "architecture": architecture.to_dict(),
         "rules": dataclasses.asdict(rules),
+        "pretraining": simulated,
     }
     return Training(_on_one_device(network, architecture, replicas), history.history, summary)
 
@@ -102,7 +113,7 @@ def _on_one_device(network: keras.Model, architecture: Architecture, replicas: R
     """The network as if it had been trained by one device, so that whoever uses it need not know of others."""
     if replicas.n == 1:
         return network
-    plain = build(architecture)
+    plain = build(architecture, n_inputs=network.inputs[0].shape[1])
     plain.set_weights(network.get_weights())
     return plain
 
@@ -139,7 +150,7 @@ def run_fn(fn_args) -> None:
     architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
     if fn_args.hyperparameters:
         architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
-    transform = TransformGraph(fn_args.transform_output)
+    transform = TransformGraph(fn_args.transform_output, architecture.inputs)
     shard = (replicas.n_workers, replicas.worker)
     with replicas.at_rows():
         train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
@@ -147,15 +158,15 @@ def run_fn(fn_args) -> None:
     callbacks = []
     if replicas.is_chief:
         callbacks = [ProgressBar(config["name"], rules), Board(fn_args.model_run_dir)]
-    training = fit(architecture, rules, train, val, callbacks, augmentation, replicas)
+    training = fit(architecture, rules, train, val, callbacks, augmentation, replicas, transform)
     if replicas.is_chief:
-        _write(training, config["name"], fn_args)
+        _write(training, config["name"], transform, fn_args)
     replicas.wait()  # the Trainer looks for the model as soon as this returns
 
 
-def _write(training: Training, name: str, fn_args) -> None:
+def _write(training: Training, name: str, transform: TransformGraph, fn_args) -> None:
     record = {"name": name, "summary": training.summary, "history": training.history}
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:
         json.dump(record, file)
-    export(training.network, fn_args.transform_output, fn_args.serving_model_dir)
+    export(training.network, transform, fn_args.serving_model_dir)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfx.components import Trainer, Tuner
@@ -23,7 +24,7 @@ from components.served import fingerprint
 from components.statistics_gen import HiggsStatisticsGen
 from components.transform import HiggsTransform
 from components.versions import check_base
-from models.architectures import named
+from models.architectures import PHYSICS, Architecture, named
 from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.data import split_pattern
@@ -68,8 +69,10 @@ class DataComponents:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
-def data_components(config: Config) -> DataComponents:
-    """From CSV to validated examples and the graph that normalises them."""
+def data_components(config: Config, architectures: Iterable[Architecture] = ()) -> DataComponents:
+    """From CSV to validated examples and the graph that normalises them for networks of some architectures."""
+    takes_physics = any(architecture.inputs == PHYSICS for architecture in architectures)
+    preprocessing = models.preprocessing
     base, pattern = split_pattern(config.data.path)
     example_gen = HiggsExampleGen(
         input_base=base,
@@ -89,16 +92,18 @@ def data_components(config: Config) -> DataComponents:
     transform = HiggsTransform(
         examples,
         schema,
-        preprocessing_fn=dotted_path(models.preprocessing.preprocessing_fn),
+        preprocessing_fn=dotted_path(
+            preprocessing.physics_preprocessing_fn if takes_physics else preprocessing.preprocessing_fn
+        ),
         code=digest_source(*TRANSFORM),
     ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
     return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
 
 
-def create_data_pipeline(config: Config) -> Pipeline:
-    """Builds the pipeline from ExampleGen to Transform, for whoever trains on its own."""
-    return _pipeline(config, data_components(config).in_order())
+def create_data_pipeline(config: Config, architectures: Iterable[Architecture] = ()) -> Pipeline:
+    """Builds the pipeline from ExampleGen to Transform, for whoever trains networks on its own."""
+    return _pipeline(config, data_components(config, architectures).in_order())
 
 
 def create_pipeline(config: Config) -> Pipeline:
@@ -107,7 +112,7 @@ def create_pipeline(config: Config) -> Pipeline:
     Raises:
       ModelError: an architecture's name is unknown.
     """
-    data = data_components(config)
+    data = data_components(config, map(named, (config.train.architecture, config.train.baseline)))
     hyperparameters = hyperparameters_node(config, data)
 
     def trainer(name: str, architecture: str, **inputs) -> Trainer:

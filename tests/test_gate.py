@@ -21,6 +21,7 @@ from components.sums import crossentropies
 from models.architectures import Architecture
 from models.networks import build
 from models.signatures import export
+from models.transform_graph import TransformGraph
 from pipeline.config import GateConfig
 from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, asked_by, eval_config
 from pipeline.runners import beam_options
@@ -35,7 +36,7 @@ def make_model(folder, transform_graph: str, logit: float, slope: float = 0.0):
     network.set_weights([kernel, np.zeros(1), np.ones((1, 1)), np.full(1, logit)])
     model = standard_artifacts.Model()
     model.uri = str(folder)
-    export(network, transform_graph, os.path.join(model.uri, "Format-Serving"))
+    export(network, TransformGraph(transform_graph), os.path.join(model.uri, "Format-Serving"))
     return model
 
 

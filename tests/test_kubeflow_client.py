@@ -327,9 +327,7 @@ def test_neither_token_nor_pipeline_follows_a_redirect(client, server, package, 
         threading.Thread(target=elsewhere.serve_forever, args=(0.05,), daemon=True).start()
         server.faults["POST /runs"] = server.faults["GET /recurringruns"] = (status, elsewhere.url)
         for action in (lambda: client.submit(package, "higgs", "run", {}), client.schedules):
-            with pytest.raises(
-                KubeflowError, match=rf"Received: {status} .*It redirects, maybe"
-            ) as caught:
+            with pytest.raises(KubeflowError, match=rf"Received: {status} .*It redirects, maybe") as caught:
                 action()
             one_line(caught)
         elsewhere.shutdown()
