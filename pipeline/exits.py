@@ -31,10 +31,16 @@ def reported() -> Iterator[None]:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError, UnservableModelError
+    from components.errors import (
+        AnomalyError,
+        ChampionError,
+        IngestionError,
+        MissingBaselineError,
+        UnservableModelError,
+    )
     from datasets import DatasetError
     from models.errors import ModelError
     from pipeline.errors import ConfigError, ServingError
 
-    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError)
+    of_components = (IngestionError, AnomalyError, ChampionError, MissingBaselineError, UnservableModelError)
     return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

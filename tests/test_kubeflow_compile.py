@@ -72,6 +72,7 @@ def test_what_changes_between_runs_is_a_run_time_parameter_with_its_default(spec
         "epochs": 7,
         "min_improvement": 0.01,
         "confidence": 0.95,
+        "max_regression": 0.0,
     }
     for parameter in PARAMETERS:
         for task in parameter.effects:
@@ -107,12 +108,12 @@ def test_needs_retries_and_caching_are_each_task_s_own(spec):
     assert "retryPolicy" not in tasks["transform"]
     assert tasks["statistics-gen"]["retryPolicy"]["maxRetryCount"] == 2
     not_cached = {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")}
-    assert not_cached == {"higgs-example-gen", "higgs-pusher", "transform"}
+    assert not_cached == {"higgs-example-gen", "higgs-evaluator", "higgs-pusher", "transform"}
 
 
-def test_volumes_are_mounted_where_data_is_read_and_models_are_pushed(documents):
+def test_volumes_are_mounted_where_data_is_read_and_models_are_pushed_and_compared_with(documents):
     mounts = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert set(mounts) == {"exec-higgs-example-gen", "exec-higgs-pusher"}
+    assert set(mounts) == {"exec-higgs-example-gen", "exec-higgs-evaluator", "exec-higgs-pusher"}
     for mount in mounts.values():
         assert mount == {"pvcMount": [{"constant": "higgs", "mountPath": "/mnt/higgs"}]}
 
