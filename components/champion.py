@@ -5,7 +5,6 @@ made stable, and Kubeflow has no Resolver.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -24,38 +23,12 @@ from tfx.dsl.io import fileio
 
 from components.errors import ChampionError
 from components.metrics import CHAMPION, CHAMPION_METRICS, METRICS, OVER_CHAMPION, ChampionMetric, EventMetric
-from components.served import stable_version
-
-BESIDE_THE_MODEL = "assets.extra"  # in a SavedModel's folder, what does not decide its answers
-BLOCK_BYTES = 1 << 20
+from components.served import Version, digest_model, stable_version
+from components.versions import check_base
 
 
-@dataclasses.dataclass(frozen=True)
-class Champion:
-    """A served version.
-
-    Attributes:
-      version: its number.
-      folder: of its SavedModel.
-      digest: SHA-256 of what decides its answers.
-    """
-
-    version: int
-    folder: str
-    digest: str
-
-    def to_json(self) -> str:
-        """The fields as text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Champion":
-        """The champion of `to_json`."""
-        return cls(**json.loads(text))
-
-
-def find_champion(base: str) -> Champion | None:
-    """The version that is served as stable.
+def find_champion(base: str) -> Version | None:
+    """The version that is served as stable, with the digest of what its folder holds now.
 
     Args:
       base: the folder that the versions are pushed to; empty if no champion is wanted.
@@ -64,13 +37,12 @@ def find_champion(base: str) -> Champion | None:
       The version; None if nothing is served.
 
     Raises:
-      ChampionError: what is served cannot be read.
+      ChampionError, VersionsError: what is served cannot be read.
     """
-    if "://" in base:
-        raise ChampionError(
-            f"The served model is read from a folder. Received: {base}. Mount it, or set gate.champion=off."
-        )
-    served = stable_version(base) if base else None
+    if not base:
+        return None
+    check_base(base)
+    served = stable_version(base)
     if not served:
         return None
     if not os.path.isfile(os.path.join(served.folder, "saved_model.pb")):
@@ -78,26 +50,21 @@ def find_champion(base: str) -> Champion | None:
             f"The version that is served must be there. Received: version {served.number}, without a model in "
             f"{served.folder}. Put it back, promote another version, or set gate.champion=off."
         )
-    return Champion(served.number, served.folder, content_digest(served.folder))
+    return dataclasses.replace(served, digest=digest_model(served.folder))
 
 
-def content_digest(folder: str) -> str:
-    """SHA-256 of a SavedModel's files, their names included, but for warm-up requests and notes."""
-    paths = sorted(
-        os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
-    )
-    digest = hashlib.sha256()
-    for path in paths:
-        if path.split(os.sep)[0] == BESIDE_THE_MODEL:
-            continue
-        digest.update(f"{path}\0{os.path.getsize(os.path.join(folder, path))}\0".encode())
-        with open(os.path.join(folder, path), "rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-    return digest.hexdigest()
+def to_json(champion: Version | None) -> str:
+    """A version, or that there is none, as text that is the same as long as the version is."""
+    return json.dumps(champion and dataclasses.asdict(champion), sort_keys=True)
 
 
-def check_answers(champion: Champion, candidate_folder: str, signatures: Iterable[str]) -> None:
+def from_json(text: str) -> Version | None:
+    """The version of `to_json`."""
+    fields = json.loads(text)
+    return fields and Version(**fields)
+
+
+def check_answers(champion: Version, candidate_folder: str, signatures: Iterable[str]) -> None:
     """Checks that the champion takes what the candidate takes, as both get the same rows.
 
     Raises:
@@ -108,7 +75,7 @@ def check_answers(champion: Champion, candidate_folder: str, signatures: Iterabl
         apart = set(ours[name].inputs) ^ set(theirs[name].inputs)
         if apart:
             raise ChampionError(
-                f"The served model is compared on the features of today's. Received: version {champion.version}, whose "
+                f"The served model is compared on the features of today's. Received: version {champion.number}, whose "
                 f"{name} differs: {', '.join(sorted(apart)[:3])}. Set gate.champion=off for the first of a new kind."
             )
 

@@ -20,10 +20,11 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.champion import Champion, check_answers, find_champion, with_champion
+from components import champion as champions
 from components.errors import MissingBaselineError, ingestion_errors
 from components.example_blocks import ExampleBlocks
 from components.metrics import CHAMPION
+from components.served import Version
 from components.slicing import extractors
 from components.verdict import VERDICT_PROPERTY, Verdict, read_verdict
 
@@ -39,10 +40,10 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         portable_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info) -> driver_output_pb2.DriverOutput:
-        """Adds the champion to the execution's properties, empty if nothing is served."""
-        champion = find_champion(execution_info.exec_properties[SERVING])
+        """Adds the champion to the execution's properties."""
+        champion = champions.find_champion(execution_info.exec_properties[SERVING])
         output = driver_output_pb2.DriverOutput()
-        output.exec_properties[CHAMPION].string_value = champion.to_json() if champion else ""
+        output.exec_properties[CHAMPION].string_value = champions.to_json(champion)
         return output
 
 
@@ -83,8 +84,10 @@ class Executor(executor.Executor):
         champion = _champion(exec_properties)
         if champion:
             [ours] = [spec for spec in config.model_specs if not spec.is_baseline]
-            check_answers(champion, folders[ours.name], [ours.signature_name, *ours.preprocessing_function_names])
-            config = with_champion(config, exec_properties[MAX_REGRESSION])
+            champions.check_answers(
+                champion, folders[ours.name], [ours.signature_name, *ours.preprocessing_function_names]
+            )
+            config = champions.with_champion(config, exec_properties[MAX_REGRESSION])
             folders[CHAMPION] = champion.folder
         evaluation_uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         with ingestion_errors():
@@ -109,12 +112,11 @@ class Executor(executor.Executor):
             )
 
 
-def _champion(exec_properties: dict[str, Any]) -> Champion | None:
+def _champion(exec_properties: dict[str, Any]) -> Version | None:
     """What the driver found; what there is now where no driver ran, as on Kubeflow."""
-    if CHAMPION not in exec_properties:
-        return find_champion(exec_properties.get(SERVING) or "")
-    found = exec_properties[CHAMPION]
-    return Champion.from_json(found) if found else None
+    if CHAMPION in exec_properties:
+        return champions.from_json(exec_properties[CHAMPION])
+    return champions.find_champion(exec_properties.get(SERVING) or "")
 
 
 def _writers(folder: str, config: EvalConfig, locations: dict[str, str]) -> list:

@@ -11,7 +11,6 @@ import math
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-from components.champion import Champion
 from components.metrics import (
     BCE,
     CHAMPION,
@@ -22,6 +21,7 @@ from components.metrics import (
     PAIRED_LOWER,
     PAIRED_UPPER,
 )
+from components.served import Version
 
 DIFFERENCE, LOWER, UPPER = (f"{name}_diff" for name in (BCE, PAIRED_LOWER, PAIRED_UPPER))  # as TFMA names them
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
@@ -31,7 +31,7 @@ VERDICT_PROPERTY = "verdict"  # of the blessing artifact
 
 
 @dataclasses.dataclass(frozen=True)
-class AgainstChampion(Champion):
+class AgainstChampion(Version):
     """How the candidate compares with the served version.
 
     Attributes:
@@ -41,10 +41,10 @@ class AgainstChampion(Champion):
       may_know_eval: whether it may have been trained on rows that are in eval today, as splits are not by hash.
     """
 
-    bce: float
-    difference: float
-    interval: tuple[float, float]
-    may_know_eval: bool
+    bce: float = math.nan
+    difference: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
+    may_know_eval: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Limits:
         )
 
 
-def read_verdict(uri: str, config: EvalConfig, champion: Champion | None, may_know_eval: bool) -> Verdict:
+def read_verdict(uri: str, config: EvalConfig, champion: Version | None, may_know_eval: bool) -> Verdict:
     """Puts what TFMA measured and decided into a verdict.
 
     Args:
@@ -154,7 +154,7 @@ def judge(
     failed: set[str],
     measured: dict[str, dict[str, float]],
     limits: Limits,
-    champion: Champion | None = None,
+    champion: Version | None = None,
     may_know_eval: bool = False,
 ) -> Verdict:
     """Puts a decision into words.
@@ -221,7 +221,7 @@ def _about_baseline(
 
 
 def _about_champion(against: AgainstChampion, max_regression: float) -> str:
-    served = f"version {against.version}, which is served"
+    served = f"version {against.number}, which is served"
     if math.isnan(against.difference):
         return f"not comparable with {served}: a binary crossentropy is not a number"
     if abs(against.difference) < SMALLEST_IMPROVEMENT:

@@ -99,7 +99,7 @@ def test_run_with_nothing_changed_compares_with_what_it_pushed_and_then_redoes_n
     assert STAGES - blessed_run.cached == {"HiggsEvaluator", "HiggsInfraValidator", "HiggsPusher"}
     [version] = blessed_run.versions
     champion = blessed_run.summary["verdict"]["champion"]
-    assert (champion["version"], champion["folder"]) == (int(version.name), str(version))
+    assert (champion["number"], champion["folder"]) == (int(version.name), str(version))
     assert champion["difference"] == 0.0
     assert f"as good as version {version.name}, which is served." in output
     code, output = higgs("run", *SHORT_RUN, "--output", blessed_run.folder)
@@ -157,7 +157,7 @@ def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):
     data = next((blessed_run.folder / "data").glob("*.csv"))
     environment = os.environ | {
         "HIGGS_DATA": str(data),
-        "HIGGS_SET": f"output={tmp_path / 'runs'} train.epochs=2 train.architecture=small",
+        "HIGGS_SET": f"output={tmp_path / 'runs'} train.epochs=30 train.architecture=medium",
         "HOME": str(tmp_path),
         "TFX_HOME": str(tmp_path / "tfx"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -171,4 +171,8 @@ def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):
             ["tfx", *arguments], cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert result.returncode == 0, result.stdout[-3000:]
-    assert list((tmp_path / "runs" / "artifacts" / "HiggsEvaluator" / "blessing").iterdir())
+    run = Run(result.returncode, result.stdout, tmp_path / "runs")
+    assert run.summary["verdict"] == blessed_run.first_summary["verdict"]
+    assert f"Blessed: candidate {run.summary['verdict']['candidate']:.4f}" in run.output
+    assert (Path(run.summary["results"]) / "report.html").exists()
+    assert [str(version) for version in run.versions] == [run.summary["pushed_to"]]

@@ -4,6 +4,7 @@ import glob
 import math
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +20,14 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
 from tfx.utils import json_utils
 
-from components.champion import Champion, content_digest, find_champion
-from components.errors import ChampionError, MissingBaselineError
+from components import versions
+from components.champion import find_champion, from_json
+from components.errors import ChampionError, MissingBaselineError, VersionsError
 from components.evaluator import Driver, Executor
 from components.metrics import BCE, NO_SKILL, OVER_CHAMPION, OVER_CHAMPION_LOWER, OVER_CHAMPION_UPPER
+from components.served import Version
 from components.sums import crossentropies
 from components.verdict import DIFFERENCE, LOWER, UPPER, VERDICT_PROPERTY, Limits, Verdict, judge
-from components.versions import offer
 from models.architectures import Architecture
 from models.features import FEATURES, LABEL
 from models.networks import build
@@ -282,12 +284,12 @@ def test_confidence_holds_the_interval_to_the_margin(blessed_run, known_rows, mo
     assert decide(blessed_run, *pair, tmp_path / "d", (-0.99 * sure.interval[1], 0.95)).blessed
 
 
-def serve(model, folder, version: int) -> dict:
-    """Puts a model into a serving folder as the stable version; the Evaluator's settings for it."""
+def serve(model, folder) -> tuple[dict, Path]:
+    """Serves a model as the stable version: the Evaluator's settings for it, and the version's folder."""
     base = folder / "serving" / "higgs"
-    shutil.copytree(os.path.join(model.uri, "Format-Serving"), base / str(version))
-    offer(str(base))
-    return {"serving": str(base), "max_regression": 0.0, "may_know_eval": 0}
+    exported = os.path.join(model.uri, "Format-Serving")
+    pushed = versions.push(str(base), lambda target: shutil.copytree(exported, target, dirs_exist_ok=True))
+    return {"serving": str(base), "max_regression": 0.0, "may_know_eval": 0}, base / str(pushed.version)
 
 
 def test_nothing_served_leaves_the_baseline_alone(blessed_run, known_rows, models, tmp_path):
@@ -300,12 +302,11 @@ def test_nothing_served_leaves_the_baseline_alone(blessed_run, known_rows, model
 def test_candidate_that_beats_the_baseline_but_not_the_served_model_is_refused(
     blessed_run, known_rows, models, tmp_path
 ):
-    settings = serve(models["good"], tmp_path, 7)
+    settings, served = serve(models["good"], tmp_path)
     verdict = decide(blessed_run, known_rows, models, "weak", "weaker", tmp_path / "a", **settings)
     assert verdict.difference < 0
     assert not verdict.blessed
-    assert verdict.champion.version == 7
-    assert verdict.champion.folder == f"{settings['serving']}/7"
+    assert (verdict.champion.number, verdict.champion.folder) == (int(served.name), str(served))
     known = {name: tf_probabilities(models[name], known_rows) for name in ("good", "weak")}
     labels = known["good"][0]
     apart = np.subtract(*(crossentropies(labels, known[name][1]) for name in ("weak", "good")))
@@ -314,7 +315,7 @@ def test_candidate_that_beats_the_baseline_but_not_the_served_model_is_refused(
     assert verdict.champion.difference == pytest.approx(apart.mean(), abs=1e-6)
     assert verdict.champion.interval == pytest.approx((interval.low, interval.high), abs=1e-6)
     assert verdict.reason.startswith("better than the baseline by ")
-    assert f"worse than version 7, which is served, by {apart.mean():.4f} nats" in verdict.reason
+    assert f"worse than version {served.name}, which is served, by {apart.mean():.4f} nats" in verdict.reason
     # Allowed as much, it is blessed; a little less, it is not; and without a champion, by the baseline alone.
     for n, (allowed, blessed) in enumerate(((1.001, True), (0.999, False))):
         settings["max_regression"] = allowed * apart.mean()
@@ -326,77 +327,72 @@ def test_candidate_that_beats_the_baseline_but_not_the_served_model_is_refused(
 def test_candidate_as_good_as_the_served_model_is_blessed_and_must_still_beat_the_baseline(
     blessed_run, known_rows, models, tmp_path
 ):
-    settings = serve(models["good"], tmp_path, 7)
+    settings, served = serve(models["good"], tmp_path)
     same = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
     assert same.blessed
     assert same.champion.difference == 0.0
-    assert same.reason.endswith("; as good as version 7, which is served.")
+    assert same.reason.endswith(f"; as good as version {served.name}, which is served.")
     tie = decide(blessed_run, known_rows, models, "good", "good", tmp_path / "b", **settings)
     assert not tie.blessed
-    assert tie.reason == "a tie with the baseline is no improvement; as good as version 7, which is served."
+    assert (
+        tie.reason == f"a tie with the baseline is no improvement; as good as version {served.name}, which is served."
+    )
 
 
 def test_served_model_is_held_to_no_threshold_of_the_candidate(blessed_run, known_rows, models, tmp_path):
     # It is worse than the baseline and than a constant, which is its own fault, not the candidate's.
-    settings = serve(models["certain"], tmp_path, 7)
+    settings, _ = serve(models["certain"], tmp_path)
     verdict = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", (0.0, 0.95), **settings)
     assert verdict.blessed
     assert verdict.champion.bce > verdict.baseline
 
 
 def test_served_model_that_answers_nan_is_not_beaten(blessed_run, known_rows, models, tmp_path):
-    settings = serve(models["nan"], tmp_path, 7)
+    settings, served = serve(models["nan"], tmp_path)
     verdict = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
     assert not verdict.blessed
     assert verdict.reason.endswith(
-        "; not comparable with version 7, which is served: a binary crossentropy is not a number."
+        f"; not comparable with version {served.name}, which is served: a binary crossentropy is not a number."
     )
 
 
 def test_driver_knows_the_champion_by_its_content(models, tmp_path):
-    settings = serve(models["good"], tmp_path, 7)
+    settings, served = serve(models["good"], tmp_path)
 
     def found() -> str:
         info = ExecutionInfo(exec_properties=dict(settings))
         return Driver(None).run(info).exec_properties["champion"].string_value
 
     first = found()
-    assert Champion.from_json(first) == find_champion(settings["serving"])
-    (tmp_path / "serving" / "higgs" / "7" / "assets.extra").mkdir(exist_ok=True)
-    (tmp_path / "serving" / "higgs" / "7" / "assets.extra" / "note.txt").write_text("warm-up")
+    assert from_json(first) == find_champion(settings["serving"])
+    (served / "assets.extra").mkdir()
+    (served / "assets.extra" / "note.txt").write_text("warm-up")
     assert found() == first
-    [weights] = (tmp_path / "serving" / "higgs" / "7" / "variables").glob("*.data*")
+    [weights] = (served / "variables").glob("*.data*")
     content = bytearray(weights.read_bytes())
     content[0] ^= 1
     weights.write_bytes(content)
-    assert Champion.from_json(found()).digest != Champion.from_json(first).digest
+    assert from_json(found()).digest != from_json(first).digest
     settings["serving"] = ""
-    assert found() == ""
-
-
-def test_digest_of_a_model_depends_on_names_and_bounds_of_its_files(tmp_path):
-    digests = set()
-    for n, files in enumerate(({"a": "12", "b": ""}, {"a": "1", "b": "2"}, {"a": "12", "c": ""}, {"a": "12"})):
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        digests.add(content_digest(str(folder)))
-    assert len(digests) == 4
+    assert from_json(found()) is None
 
 
 def test_served_version_that_cannot_be_compared_is_one_line_with_its_remedy(blessed_run, known_rows, models, tmp_path):
-    settings = serve(models["good"], tmp_path, 7)
-    model = tmp_path / "serving" / "higgs" / "7" / "saved_model.pb"
+    settings, served = serve(models["good"], tmp_path)
+    model = served / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(model.read_bytes())
     del saved.meta_graphs[0].signature_def["serving_features"].inputs["m_bb"]
     model.write_bytes(saved.SerializeToString())
-    with pytest.raises(ChampionError, match=r"version 7, whose serving_features differs: m_bb\. Set gate.champion=off"):
+    with pytest.raises(
+        ChampionError, match=rf"version {served.name}, whose serving_features differs: m_bb\. Set gate.champion=off"
+    ):
         decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
     model.unlink()
-    with pytest.raises(ChampionError, match=r"Received: version 7, without a model in .*/higgs/7\. Put it back"):
+    with pytest.raises(
+        ChampionError, match=rf"Received: version {served.name}, without a model in {served}\. Put it back"
+    ):
         find_champion(settings["serving"])
-    with pytest.raises(ChampionError, match=r"Received: gs://bucket/serving/higgs\. Mount it"):
+    with pytest.raises(VersionsError, match=r"Received: gs://bucket/serving/higgs\. Mount it"):
         find_champion("gs://bucket/serving/higgs")
 
 
@@ -467,7 +463,7 @@ def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
 )
 def test_verdict_compares_with_what_is_served(over, limits, words):
     measured = {"candidate": metrics(0.5, champion=over), "baseline": {BCE: 0.6}, "champion": {BCE: 0.5 - over}}
-    verdict = judge(over <= limits.max_regression, set(), measured, limits, Champion(7, "/served/7", "abc"), True)
+    verdict = judge(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
     assert verdict.reason.endswith(words)
     assert verdict.champion.interval == (over - 0.01, over + 0.01)
     assert verdict.champion.may_know_eval

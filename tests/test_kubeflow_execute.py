@@ -59,7 +59,7 @@ def test_pipeline_ends_with_the_verdict_of_a_local_run(outputs, compiled, blesse
 def test_candidate_is_compared_with_the_model_that_is_served_where_the_pusher_pushes(outputs, compiled, blessed_run):
     verdict = Verdict.from_json(outputs["higgs-evaluator"]["blessing"].metadata["verdict"])
     [served] = blessed_run.versions
-    assert verdict.champion.version == int(served.name)
+    assert verdict.champion.number == int(served.name)
     assert verdict.champion.folder == str(compiled.parent / "pushed" / "serving" / "higgs" / served.name)
     # The same rows and settings make the same network once more.
     assert verdict.champion.difference == pytest.approx(0.0, abs=1e-7)
