@@ -13,6 +13,10 @@ class AnomalyError(ValueError):
     """The statistics of the data break the schema."""
 
 
+class ChampionError(ValueError):
+    """What is served cannot be compared with."""
+
+
 class MissingBaselineError(ValueError):
     """There is nothing to judge the candidate by."""
 

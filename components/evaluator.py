@@ -2,6 +2,7 @@
 
 The stock executor ignores every change threshold when no baseline model arrives and blesses whatever is left. It also
 reads one record at a time and hands small batches to the models. What is evaluated and written is TFMA's either way.
+Beside candidate and baseline this one evaluates the champion, the model that is served as stable.
 """
 
 import os
@@ -12,17 +13,39 @@ from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tensorflow_model_analysis.utils import update_eval_config_with_defaults, verify_eval_config
 from tfx import types
 from tfx.components.evaluator import component, constants, executor
-from tfx.dsl.components.base import executor_spec
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.dsl.components.base import base_driver, executor_spec
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils, proto_utils
 
+from components import champion as champions
 from components.errors import MissingBaselineError, ingestion_errors
 from components.example_blocks import ExampleBlocks
+from components.metrics import CHAMPION
 from components.sealed import model_path
+from components.served import Version
 from components.slicing import extractors
+from components.verdict import VERDICT_PROPERTY, Verdict, read_verdict
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
+SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_eval"
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Looks for the champion before the cache is asked, so that an evaluation is cached while it is the same."""
+
+    def __init__(self, metadata_handle):
+        base_driver.BaseDriver.__init__(self, metadata_handle)
+        portable_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info) -> driver_output_pb2.DriverOutput:
+        """Adds the champion to the execution's properties."""
+        champion = champions.find_champion(execution_info.exec_properties[SERVING])
+        output = driver_output_pb2.DriverOutput()
+        output.exec_properties[CHAMPION].string_value = champions.to_json(champion)
+        return output
 
 
 class Executor(executor.Executor):
@@ -54,23 +77,30 @@ class Executor(executor.Executor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
         config = update_eval_config_with_defaults(config, has_baseline=True)
         verify_eval_config(config)
-        models = {
-            spec.name: artifact_utils.get_single_instance(input_dict[MODELS[spec.is_baseline]])
+        folders = {
+            spec.name: model_path(artifact_utils.get_single_instance(input_dict[MODELS[spec.is_baseline]]))
             for spec in config.model_specs
         }
+        champion = _champion(exec_properties)
+        if champion:
+            [ours] = [spec for spec in config.model_specs if not spec.is_baseline]
+            champions.check_answers(
+                champion, folders[ours.name], [ours.signature_name, *ours.preprocessing_function_names]
+            )
+            config = champions.with_champion(config, exec_properties[MAX_REGRESSION])
+            folders[CHAMPION] = champion.folder
         evaluation_uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         with ingestion_errors():
-            self._evaluate(_examples(input_dict, exec_properties), models, config, evaluation_uri)
+            self._evaluate(_examples(input_dict, exec_properties), folders, config, evaluation_uri)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
-        _bless(blessing, tfma.load_validation_result(evaluation_uri).validation_ok, input_dict, exec_properties)
+        verdict = read_verdict(evaluation_uri, config, champion, bool(exec_properties.get(MAY_KNOW_EVAL)))
+        _bless(blessing, verdict, input_dict, exec_properties)
 
-    def _evaluate(
-        self, examples: ExampleBlocks, models: dict[str, types.Artifact], config: EvalConfig, folder: str
-    ) -> None:
-        """Writes TFMA's files, verdict included, to the folder."""
+    def _evaluate(self, examples: ExampleBlocks, folders: dict[str, str], config: EvalConfig, to: str) -> None:
+        """Writes TFMA's files, verdict included, to a folder; `folders` are the models' by name."""
         shared = [
-            tfma.default_eval_shared_model(eval_saved_model_path=model_path(model), model_name=name, eval_config=config)
-            for name, model in models.items()
+            tfma.default_eval_shared_model(eval_saved_model_path=folder, model_name=name, eval_config=config)
+            for name, folder in folders.items()
         ]
         with self._make_beam_pipeline() as pipeline:
             batches = pipeline | "ReadBlocks" >> examples.BeamSource()
@@ -78,8 +108,15 @@ class Executor(executor.Executor):
                 eval_shared_model=shared,
                 eval_config=config,
                 extractors=extractors(shared, config, examples.TensorAdapterConfig()),
-                writers=_writers(folder, config, {model.model_name: model.model_path for model in shared}),
+                writers=_writers(to, config, folders),
             )
+
+
+def _champion(exec_properties: dict[str, Any]) -> Version | None:
+    """What the driver found; what there is now where no driver ran, as on Kubeflow."""
+    if CHAMPION in exec_properties:
+        return champions.from_json(exec_properties[CHAMPION])
+    return champions.find_champion(exec_properties.get(SERVING) or "")
 
 
 def _writers(folder: str, config: EvalConfig, locations: dict[str, str]) -> list:
@@ -103,11 +140,11 @@ def _examples(input_dict: dict[str, list[types.Artifact]], exec_properties: dict
 
 def _bless(
     blessing: types.Artifact,
-    blessed: bool,
+    verdict: Verdict,
     input_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
 ) -> None:
-    """Writes the verdict, and whose it is, as TFX has them."""
+    """Writes the decision, and whose it is, as TFX has them, and the verdict."""
     for key, uri_property, id_property in (
         (
             standard_component_specs.MODEL_KEY,
@@ -125,16 +162,31 @@ def _bless(
         blessing.set_int_custom_property(id_property, model.id)
     if "current_component_id" in exec_properties:
         blessing.set_string_custom_property("component_id", exec_properties["current_component_id"])
-    name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    blessing.set_string_custom_property(VERDICT_PROPERTY, verdict.to_json())
+    name = constants.BLESSED_FILE_NAME if verdict.blessed else constants.NOT_BLESSED_FILE_NAME
     io_utils.write_string_file(os.path.join(blessing.uri, name), "")
-    value = constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
+    value = constants.BLESSED_VALUE if verdict.blessed else constants.NOT_BLESSED_VALUE
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
 
 
-class HiggsEvaluator(component.Evaluator):
-    """See `tfx.components.Evaluator`; the baseline, the schema and the slices of `components.slicing` are a must."""
+class _Spec(standard_component_specs.EvaluatorSpec):
+    PARAMETERS = {  # noqa: RUF012 - TFX's own form
+        **standard_component_specs.EvaluatorSpec.PARAMETERS,
+        SERVING: component_spec.ExecutionParameter(type=str),
+        MAX_REGRESSION: component_spec.ExecutionParameter(type=float),
+        MAY_KNOW_EVAL: component_spec.ExecutionParameter(type=int),
+    }
 
+
+class HiggsEvaluator(component.Evaluator):
+    """See `tfx.components.Evaluator`; the baseline, the schema and the slices of `components.slicing` are a must.
+
+    The verdict is a property of `blessing`, see `components.verdict`.
+    """
+
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
 
     def __init__(
         self,
@@ -144,6 +196,9 @@ class HiggsEvaluator(component.Evaluator):
         schema: BaseChannel,
         eval_config: EvalConfig,
         example_splits: list[str],
+        serving: str = "",
+        max_regression: float = 0.0,
+        may_know_eval: bool = False,
     ):
         """Constructs the component.
 
@@ -152,14 +207,25 @@ class HiggsEvaluator(component.Evaluator):
           model: the candidate, whose slices are those of its signature `slices`.
           baseline_model: what it must beat.
           schema: of the examples.
-          eval_config: metrics, slices and thresholds.
+          eval_config: metrics, slices and thresholds of candidate and baseline.
           example_splits: what to measure on.
+          serving: the folder that the Pusher pushes versions to, for the champion; empty for none.
+          max_regression: nats of binary crossentropy by which the candidate may be worse than the champion.
+          may_know_eval: whether a champion may have been trained on rows that are in `eval` today: not where splits are
+            by hash, by which a row never moves. Such a champion looks better than it is, so that too much is refused.
         """
-        super().__init__(
+        spec = _Spec(
             examples=examples,
             model=model,
             baseline_model=baseline_model,
             schema=schema,
             eval_config=eval_config,
-            example_splits=example_splits,
+            fairness_indicator_thresholds=json_utils.dumps(None),
+            example_splits=json_utils.dumps(example_splits),
+            serving=serving,
+            max_regression=float(max_regression),
+            may_know_eval=int(may_know_eval),
+            evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
+            blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )
+        super(component.Evaluator, self).__init__(spec=spec)

@@ -132,11 +132,16 @@ def _change_gate(settings: dict, **changes) -> None:
     from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
     from tfx.utils import proto_utils
 
-    from pipeline.gate import asked_by, eval_config
+    from components.verdict import Limits
+    from pipeline.gate import eval_config
 
-    gate = GateConfig(*asked_by(proto_utils.json_to_proto(settings["eval_config"], EvalConfig())))
-    gate = dataclasses.replace(gate, **changes)
+    limits = Limits.of(proto_utils.json_to_proto(settings["eval_config"], EvalConfig()))
+    gate = GateConfig(**{"min_improvement": limits.min_improvement, "confidence": limits.confidence, **changes})
     settings["eval_config"] = proto_utils.proto_to_json(eval_config(gate.min_improvement, gate.confidence))
+
+
+def _let_fall(settings: dict, max_regression: float) -> None:
+    settings["max_regression"] = GateConfig(max_regression=max_regression).max_regression
 
 
 def _nothing(settings: dict, value: object) -> None:
@@ -159,13 +164,7 @@ PARAMETERS = (
         {EXAMPLE_GEN: _ingest_as, TUNER: _note, PUSHER: _note},
     ),
     Parameter("architecture", "train.architecture", str, "The candidate's name.", {TUNER: _tune, CANDIDATE: _train}),
-    Parameter(
-        "epochs",
-        "train.epochs",
-        int,
-        "At most this many passes.",
-        {TUNER: _train_for, CANDIDATE: _train_for, BASELINE: _train_for},
-    ),
+    Parameter("epochs", "train.epochs", int, "At most this many passes.", {TUNER: _train_for, CANDIDATE: _train_for}),
     Parameter(
         "min_improvement",
         "gate.min_improvement",
@@ -179,6 +178,13 @@ PARAMETERS = (
         float,
         "Of the interval of the difference, which must lie below -min_improvement as a whole; 0 to do without.",
         {EVALUATOR: _be_sure},
+    ),
+    Parameter(
+        "max_regression",
+        "gate.max_regression",
+        float,
+        "Nats by which the candidate may be worse than the served model.",
+        {EVALUATOR: _let_fall},
     ),
 )
 

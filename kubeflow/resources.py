@@ -48,7 +48,8 @@ NEEDS = {
     TUNER: Needs(cpu=2, memory_gb=8, mounted=True),
     BASELINE: Needs(cpu=2),
     CANDIDATE: Needs(cpu=2, memory_gb=8),
-    EVALUATOR: Needs(cpu=2),
+    # What it compares with depends on what is served, which is no input of it; it reads that where the Pusher pushes.
+    EVALUATOR: Needs(cpu=2, cached=False, mounted=True),
     "higgs-infra-validator": Needs(),
     # Whether there is something to push depends on what is served, which is no input of it.
     PUSHER: Needs(cached=False, mounted=True),

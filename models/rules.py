@@ -1,4 +1,7 @@
-"""The rules of training, one set for every network that is to be compared with another, and those of tuning."""
+"""The rules of training, one set for every network that is to be compared with another, and those of tuning.
+
+The baseline of a run has rules of its own: what a candidate must beat is not made easier by a training cut short.
+"""
 
 import dataclasses
 
@@ -38,6 +41,34 @@ class Rules:
             ("decay_epochs", "above 0", self.decay_epochs > 0),
             ("seed", "at least 0", self.seed >= 0),
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineRules:
+    """How long a run's baseline is trained; all else is as `Rules` has it.
+
+    In steps, since what a network learns goes by steps: a few rows are passed over often, and millions of them a few
+    times, in the same time.
+
+    Attributes:
+      steps: at most about this many, by whole epochs.
+      patience: training stops when the validation binary crossentropy has not improved for this many steps.
+    """
+
+    steps: int = 100_000
+    patience: int = 3_200
+
+    def __post_init__(self):
+        for name in ("steps", "patience"):
+            if getattr(self, name) < 1:
+                raise ModelError(
+                    f"train.baseline_{name} is at least 1. Received: {getattr(self, name)}. Correct the setting."
+                )
+
+    def rules(self, n_rows: int, seed: int) -> Rules:
+        """The rules for so many training rows."""
+        n_steps = -(-n_rows // Rules.batch_size)  # of an epoch
+        return Rules(epochs=-(-self.steps // n_steps), patience=-(-self.patience // n_steps), seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from models.loop import Loop
 from models.networks import build
 from models.pretraining import FINE_TUNING, pretrain
 from models.replicas import Replicas, choose_strategy
-from models.rules import Rules
+from models.rules import BaselineRules, Rules
 from models.signatures import export
 from models.space import from_hyperparameters, values_of
 from models.transform_graph import TransformGraph
@@ -31,7 +31,8 @@ class Training:
     Attributes:
       network: the keras.Model with the weights of its best epoch.
       history: metric to its values by epoch.
-      summary: epochs, best_epoch (from 1), seconds, parameters, and `train` and `val` metrics of the best weights.
+      summary: epochs, best_epoch (from 1), seconds, parameters, and `train` and `val` metrics of the best weights;
+        `finished`, whether patience ended it and not the limit on epochs.
     """
 
     network: keras.Model
@@ -97,6 +98,7 @@ def fit(
     summary = {
         "epochs": len(history.epoch),
         "best_epoch": stopping.best_epoch + 1,
+        "finished": stopping.stopped_epoch > 0,
         "seconds": round(time.monotonic() - started, 3),
         "n_parameters": network.count_params(),
         "n_train": n_train,
@@ -139,21 +141,24 @@ def run_fn(fn_args) -> None:
     """Trains and exports, as TFX's Trainer asks for it.
 
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
-    `Rules`; `hyperparameters`, where there are any, are a point in the space around those two. Writes the SavedModel to
-    `serving_model_dir`, and TensorBoard logs and `history.json` to `model_run_dir`.
+    `Rules`, or in place of `rules` `baseline_rules`, fields of `BaselineRules`, and `seed`; `hyperparameters`, where
+    there are any, are a point in the space around architecture and rules. Writes the SavedModel to `serving_model_dir`,
+    and TensorBoard logs and `history.json` to `model_run_dir`.
 
     With a TF_CONFIG that names several workers, each calls this with the same arguments in a process of its own; they
     train one network, and the first of them writes. On several GPUs one process does so by itself.
     """
     replicas = Replicas(choose_strategy())
     config = fn_args.custom_config
-    architecture, rules = Architecture.from_dict(config["architecture"]), Rules(**config["rules"])
-    if fn_args.hyperparameters:
-        architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
+    architecture = Architecture.from_dict(config["architecture"])
     transform = TransformGraph(fn_args.transform_output, architecture.inputs)
     shard = (replicas.n_workers, replicas.worker)
     with replicas.at_rows():
         train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
+    rules = _rules(config, replicas.count(train[0].shape[0]))
+    if fn_args.hyperparameters:
+        architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
+    with replicas.at_rows():
         augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
     callbacks = []
     if replicas.is_chief:
@@ -162,6 +167,13 @@ def run_fn(fn_args) -> None:
     if replicas.is_chief:
         _write(training, config["name"], transform, fn_args)
     replicas.wait()  # the Trainer looks for the model as soon as this returns
+
+
+def _rules(config: dict, n_rows: int) -> Rules:
+    """The rules that a `custom_config` gives for so many training rows."""
+    if "baseline_rules" in config:
+        return BaselineRules(**config["baseline_rules"]).rules(n_rows, config["seed"])
+    return Rules(**config["rules"])
 
 
 def _write(training: Training, name: str, transform: TransformGraph, fn_args) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from components.splits import RowRange
 from components.versions import AUTOMATIC, MANUAL, N_KEPT
-from models.rules import Rules, TuningRules
+from models.rules import BaselineRules, Rules, TuningRules
 from pipeline.errors import ConfigError
 from pipeline.names import check_name
 from pipeline.runners import RUNNERS
@@ -75,20 +75,33 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Rules):
-    """What is trained, and by which rules: the same ones for candidate and baseline.
+    """What is trained, and by which rules; a run's baseline by rules of its own, a study's by those of all others.
 
     Attributes:
       architecture: the candidate's name in `models.architectures`.
       baseline: the name of the network that the candidate must beat.
+      baseline_steps: of training in a run, at most.
+      baseline_patience: steps without an improvement on `val` after which the baseline's training stops.
     """
 
     architecture: str = "combined"
     baseline: str = "tiny"
+    baseline_steps: int = BaselineRules.steps
+    baseline_patience: int = BaselineRules.patience
+
+    def __post_init__(self):
+        super().__post_init__()
+        BaselineRules(**self.baseline_rules)
 
     @property
     def rules(self) -> dict:
         """The fields of `Rules`."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Rules)}
+
+    @property
+    def baseline_rules(self) -> dict:
+        """The fields of `BaselineRules`."""
+        return {"steps": self.baseline_steps, "patience": self.baseline_patience}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,14 +139,19 @@ class GateConfig:
         improvement at all; a tie is none.
       confidence: of the two-sided interval of the difference to the baseline, paired over events, that must lie below
         -min_improvement as a whole, and of the candidate's gain over the best constant. 0 to go by the difference only.
+      champion: whether the candidate must not be worse than the model that is served as stable, if there is one.
+      max_regression: nats by which it may be worse on `eval`.
     """
 
     min_improvement: float = 0.0
     confidence: float = 0.0
+    champion: bool = True
+    max_regression: float = 0.0
 
     def __post_init__(self):
         require(self.min_improvement >= 0, "gate.min_improvement", "is at least 0", self.min_improvement)
         require(0 <= self.confidence < 1, "gate.confidence", "is at least 0 and below 1", self.confidence)
+        require(self.max_regression >= 0, "gate.max_regression", "is at least 0", self.max_regression)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +276,7 @@ def _replace(section, path: list[str], text: str, key: str):
 
 def _convert(text: str, kind: type, key: str):
     if kind is bool:
-        words = {"true": True, "false": False}
+        words = {"true": True, "on": True, "false": False, "off": False}
         require(text.lower() in words, key, "is true or false", text)
         return words[text.lower()]
     if typing.get_origin(kind) is tuple:

@@ -91,6 +91,7 @@ def _message(error: Exception) -> str | None:
 def _is_bad_input(error: Exception) -> bool:
     from components.errors import (
         AnomalyError,
+        ChampionError,
         IngestionError,
         MissingBaselineError,
         UnservableModelError,
@@ -100,5 +101,12 @@ def _is_bad_input(error: Exception) -> bool:
     from models.errors import ModelError
     from pipeline.errors import ConfigError, ServingError
 
-    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError, VersionsError)
+    of_components = (
+        IngestionError,
+        AnomalyError,
+        ChampionError,
+        MissingBaselineError,
+        UnservableModelError,
+        VersionsError,
+    )
     return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

@@ -1,4 +1,7 @@
-"""The gate: what the Evaluator measures, and what a candidate must show to be blessed."""
+"""The gate: what the Evaluator measures, and what a candidate must show to be blessed.
+
+Here against the baseline; the Evaluator adds the served model, of which it alone knows, see `components.champion`.
+"""
 
 import json
 
@@ -15,15 +18,9 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     SlicingSpec,
 )
 
-from components.metrics import METRICS, PAIRED_METRICS, EventMetric, PairedMetric
+from components.metrics import BCE, METRICS, NO_SKILL, PAIRED_METRICS, PAIRED_UPPER, EventMetric, PairedMetric
+from components.verdict import SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT
 from models.features import LABEL
-
-BCE = "binary_crossentropy"
-DIFFERENCE, LOWER, UPPER = f"{BCE}_diff", f"{BCE}_lower_diff", f"{BCE}_upper_diff"  # as TFMA names what it measured
-NO_SKILL = "over_no_skill_upper"
-# TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
-SMALLEST_IMPROVEMENT = 1e-12
-SHOWN_CONFIDENCE = 0.95  # of intervals, where the gate asks for none
 
 SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
 
@@ -40,7 +37,7 @@ def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
     bound = -max(min_improvement, SMALLEST_IMPROVEMENT)
     thresholds = {BCE: _change_at_most(bound)}
     if confidence:
-        thresholds |= {f"{BCE}_upper": _change_at_most(bound), NO_SKILL: _value_at_most(-SMALLEST_IMPROVEMENT)}
+        thresholds |= {PAIRED_UPPER: _change_at_most(bound), NO_SKILL: _value_at_most(-SMALLEST_IMPROVEMENT)}
     metrics = [
         MetricConfig(
             class_name=kind.__name__,
@@ -69,16 +66,6 @@ def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
         slicing_specs=[SlicingSpec(), *(SlicingSpec(feature_keys=[key]) for key in SLICES)],
         metrics_specs=[MetricsSpec(metrics=metrics)],
     )
-
-
-def asked_by(config: EvalConfig) -> tuple[float, float]:
-    """The arguments with which `eval_config` gave this configuration."""
-    [spec] = config.metrics_specs
-    metrics = {json.loads(metric.config)["name"]: metric for metric in spec.metrics}
-    [asked] = metrics[BCE].per_slice_thresholds
-    improvement = -asked.threshold.change_threshold.absolute.value
-    confidence = json.loads(metrics[NO_SKILL].config)["confidence"] if metrics[NO_SKILL].per_slice_thresholds else 0.0
-    return (0.0 if improvement <= SMALLEST_IMPROVEMENT else improvement), confidence
 
 
 def _change_at_most(bound: float) -> MetricThreshold:

@@ -115,7 +115,7 @@ def create_pipeline(config: Config) -> Pipeline:
     data = data_components(config, map(named, (config.train.architecture, config.train.baseline)))
     hyperparameters = hyperparameters_node(config, data)
 
-    def trainer(name: str, architecture: str, **inputs) -> Trainer:
+    def trainer(name: str, architecture: str, rules: dict, **inputs) -> Trainer:
         return Trainer(
             examples=data.examples,
             transform_graph=data.transform.outputs["transform_graph"],
@@ -126,15 +126,16 @@ def create_pipeline(config: Config) -> Pipeline:
             custom_config={
                 "name": name,
                 "architecture": named(architecture).to_dict(),
-                "rules": config.train.rules,
+                **rules,
                 "code": digest_source(*TRAINING),
             },
             **inputs,
         ).with_id(f"Trainer.{name}")
 
     tuned = {"hyperparameters": hyperparameters.outputs[HYPERPARAMETERS]} if hyperparameters else {}
-    candidate = trainer("candidate", config.train.architecture, **tuned)
-    baseline = trainer("baseline", config.train.baseline)
+    candidate = trainer("candidate", config.train.architecture, {"rules": config.train.rules}, **tuned)
+    own_rules = {"baseline_rules": config.train.baseline_rules, "seed": config.train.seed}
+    baseline = trainer("baseline", config.train.baseline, own_rules)
     tuning = [hyperparameters] if hyperparameters else []
     gate = gate_components(config, data, candidate, baseline)
     return _pipeline(config, [*data.in_order(), *tuning, candidate, baseline, *gate])
@@ -151,6 +152,9 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         example_splits=["eval"],
         schema=data.schema,
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
+        serving=places.serving if config.gate.champion else "",
+        max_regression=config.gate.max_regression,
+        may_know_eval=bool(config.data.row_ranges),
     )
     infra_validator = HiggsInfraValidator(
         model=candidate.outputs["model"],

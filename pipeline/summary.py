@@ -14,61 +14,22 @@ from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
+from components.metrics import BCE, CHAMPION
+from components.verdict import VERDICT_PROPERTY, Verdict
 from datasets.files import whole
-from pipeline.config import Config, GateConfig
-from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
+from pipeline.config import Config
 from pipeline.hyperparameters import report, sentence
 from pipeline.lineage import Execution, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
+UNFINISHED = "unfinished: the limit on epochs ended training before patience did, so more might do better"
+MAY_KNOW_EVAL = (
+    "Some rows of eval may be ones that the champion was trained on, as splits are by place: then it looks better than "
+    "it is, and the gate refuses too much, never too little."
+)
 ALL_ROWS = "all"
 PACKAGES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-analysis", "apache-beam", "keras")
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What the gate said.
-
-    Attributes:
-      blessed: the Evaluator's word, as it stands in the blessing artifact.
-      candidate, baseline: binary crossentropies on the eval split, in nats.
-      difference: candidate minus baseline.
-      interval: of the difference, paired over the events of the eval split, at `confidence`.
-      confidence: what the gate asked for, or what is shown where it asked for none.
-      reason: why, in one sentence.
-    """
-
-    blessed: bool
-    candidate: float
-    baseline: float
-    difference: float
-    interval: tuple[float, float]
-    confidence: float
-    reason: str
-
-
-def judge(blessed: bool, candidate: dict[str, float], baseline: dict[str, float], gate: GateConfig) -> Verdict:
-    """Puts the gate's word and what it measured on all rows of the eval split, metric to value, into a sentence."""
-    difference = candidate[BCE] - baseline[BCE]
-    interval = candidate[LOWER], candidate[UPPER]
-    confidence = gate.confidence or SHOWN_CONFIDENCE
-    asked = f"at least {gate.min_improvement:g}" if gate.min_improvement else "any improvement"
-    if blessed:
-        reason = f"better than the baseline by {-difference:.4f} nats, where {asked} is asked."
-    elif math.isnan(difference):
-        reason = "a binary crossentropy is not a number, so nothing shows an improvement."
-    elif abs(difference) < SMALLEST_IMPROVEMENT:
-        reason = "a tie with the baseline is no improvement."
-    elif difference > 0:
-        reason = f"worse than the baseline by {difference:.4f} nats."
-    elif -difference < gate.min_improvement:
-        reason = f"better than the baseline by {-difference:.4f} nats only, where {asked} is asked."
-    elif not interval[1] < -gate.min_improvement:
-        reason = f"better than the baseline by {-difference:.4f} nats, but within the noise."
-    else:
-        reason = f"not better than a constant beyond the noise: {candidate[NO_SKILL]:+.4f} nats at most."
-    return Verdict(blessed, candidate[BCE], baseline[BCE], difference, interval, confidence, reason)
 
 
 def summarize(config: Config, run: str) -> dict:
@@ -96,14 +57,12 @@ def summarize(config: Config, run: str) -> dict:
     tuning = report(outputs, trained[CANDIDATE], _read_json)
     if tuning:
         trained[CANDIDATE]["name"] = f"tuned ({tuning['base']})"
-    evaluated = {name: _metrics(evaluation.uri, name) for name in (CANDIDATE, BASELINE)}
+    verdict = Verdict.from_json(blessing.custom_properties[VERDICT_PROPERTY].string_value)
+    evaluated = {
+        name: _metrics(evaluation.uri, name)
+        for name in (CANDIDATE, BASELINE, *([CHAMPION] if verdict.champion else []))
+    }
     overall = {name: slices[ALL_ROWS] for name, slices in evaluated.items()}
-    verdict = judge(
-        blessing.custom_properties["blessed"].int_value == 1,
-        overall[CANDIDATE],
-        overall[BASELINE],
-        config.gate,
-    )
     ingested = read_summary(examples.uri)
     summary = {
         "run": run,
@@ -116,6 +75,7 @@ def summarize(config: Config, run: str) -> dict:
         "remarks": remarks(ingested),
         "stages": [_stage(execution) for execution in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
+        "champion": {"eval": overall[CHAMPION], "slices": evaluated[CHAMPION]} if verdict.champion else None,
         "tuning": tuning,
         "verdict": dataclasses.asdict(verdict),
         "pushed_to": pushed.custom_properties["pushed_destination"].string_value,
@@ -191,12 +151,9 @@ def show(summary: dict) -> None:
         style="bold",
         soft_wrap=True,
     )
-    low, high = verdict["interval"]
-    console.print(
-        f"Candidate minus baseline: {verdict['difference']:+.4f} nats, {verdict['confidence']:.0%} interval "
-        f"{low:+.4f} to {high:+.4f}, paired over the events of eval",
-        soft_wrap=True,
-    )
+    console.print(_differences_table(verdict))
+    if verdict["champion"] and verdict["champion"]["may_know_eval"]:
+        console.print(MAY_KNOW_EVAL, soft_wrap=True)
     places = [
         ("model", summary["pushed_to"] or "not pushed"),
         ("results", summary["results"]),
@@ -214,14 +171,35 @@ def show(summary: dict) -> None:
 def _models_table(summary: dict) -> Table:
     title = "Binary crossentropy (nats, lower is better)"
     table = Table("model", "epochs", "best", "train", "val", "eval", "AUC", title=title, title_justify="left")
+    if not all(map(is_finished, summary["models"].values())):
+        table.caption, table.caption_justify = f"* {UNFINISHED}", "left"
     for name, model in summary["models"].items():
         table.add_row(
             f"{name}: {model['name']}",
-            str(model["epochs"]),
+            f"{model['epochs']}{'' if is_finished(model) else '*'}",
             str(model["best_epoch"]),
             f"{model['train']['bce']:.4f}",
             f"{model['val']['bce']:.4f}",
             f"{model['eval'][BCE]:.4f}",
             f"{model['eval']['auc']:.4f}",
         )
+    if summary["champion"]:
+        measured = summary["champion"]["eval"]
+        served = f"champion: version {summary['verdict']['champion']['number']}"
+        table.add_row(served, "", "", "", "", f"{measured[BCE]:.4f}", f"{measured['auc']:.4f}")
+    return table
+
+
+def is_finished(model: dict) -> bool:
+    """Whether patience ended a network's training, by its record in a summary."""
+    return model.get("finished", True)  # earlier runs did not say
+
+
+def _differences_table(verdict: dict) -> Table:
+    head = ("candidate minus", "nats", f"{verdict['confidence']:.0%} interval, paired over eval")
+    table = Table(*head, title="Differences (below 0 is better)", title_justify="left")
+    rivals = {BASELINE: verdict} | ({CHAMPION: verdict["champion"]} if verdict["champion"] else {})
+    for name, rival in rivals.items():
+        low, high = rival["interval"]
+        table.add_row(name, f"{rival['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}")
     return table

@@ -92,16 +92,43 @@ def test_pushed_model_scores_eval_rows_as_the_evaluator_did_in_both_input_forms(
     assert scores["mean"] < 0.3  # five standard errors over about 400 rows, normalised on other rows
 
 
-def test_run_with_nothing_changed_redoes_nothing(blessed_run):
+def test_run_with_nothing_changed_compares_with_what_it_pushed_and_then_redoes_nothing(blessed_run):
+    assert blessed_run.first_summary["verdict"]["champion"] is None
+    code, output = higgs("run", *SHORT_RUN, "--output", blessed_run.folder)
+    assert code == 0, output
+    assert STAGES - blessed_run.cached == {"HiggsEvaluator", "HiggsInfraValidator", "HiggsPusher"}
+    [version] = blessed_run.versions
+    champion = blessed_run.summary["verdict"]["champion"]
+    assert (champion["number"], champion["folder"]) == (int(version.name), str(version))
+    assert champion["difference"] == 0.0
+    assert f"as good as version {version.name}, which is served." in output
     code, output = higgs("run", *SHORT_RUN, "--output", blessed_run.folder)
     assert code == 0, output
     assert blessed_run.cached >= STAGES - {"HiggsPusher"}
     assert len(blessed_run.versions) == 1
 
 
+def test_candidate_that_is_worse_than_what_is_served_is_refused(blessed_run):
+    before = blessed_run.versions
+    code, output = higgs("run", *SHORT_RUN, "--epochs", "2", "--output", blessed_run.folder)
+    assert code == 3, output
+    champion = blessed_run.summary["verdict"]["champion"]
+    assert champion["bce"] == pytest.approx(blessed_run.first_summary["verdict"]["candidate"], abs=1e-6)
+    assert champion["difference"] == pytest.approx(blessed_run.summary["verdict"]["candidate"] - champion["bce"])
+    assert f"worse than version {before[0].name}, which is served, by {champion['difference']:.4f} nats" in output
+    assert STAGES - blessed_run.cached == {"Trainer.candidate", "HiggsEvaluator", "HiggsInfraValidator", "HiggsPusher"}
+    assert "2*" in output
+    assert "* unfinished: the limit on epochs" in output
+    # The baseline has rules of its own, which --epochs does not touch.
+    assert [blessed_run.summary["models"][name]["finished"] for name in ("candidate", "baseline")] == [False, True]
+    assert blessed_run.versions == before
+
+
 def test_tiny_candidate_ties_is_refused_and_only_it_is_trained(blessed_run):
     before = blessed_run.versions
-    code, output = higgs("run", *SHORT_RUN[:-1], "tiny", "--output", blessed_run.folder)
+    rules = blessed_run.first_summary["models"]["baseline"]["rules"]
+    as_long = [f"--{name}={rules[name]}" for name in ("epochs", "patience")]
+    code, output = higgs("run", *SHORT_RUN[:-1], "tiny", *as_long, "--output", blessed_run.folder)
     assert code == 3, output
     assert "Not blessed" in output
     assert "a tie with the baseline" in output

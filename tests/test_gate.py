@@ -3,29 +3,38 @@
 import glob
 import math
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from conftest import make_rows
 from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
 from tfx.components.evaluator.executor import Executor as StockExecutor
+from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
 from tfx.utils import json_utils
 
-from components.errors import MissingBaselineError
-from components.evaluator import Executor
+from components import versions
+from components.champion import find_champion, from_json
+from components.errors import ChampionError, MissingBaselineError, VersionsError
+from components.evaluator import Driver, Executor
+from components.metrics import BCE, NO_SKILL, OVER_CHAMPION, OVER_CHAMPION_LOWER, OVER_CHAMPION_UPPER
+from components.served import Version
 from components.sums import crossentropies
+from components.verdict import DIFFERENCE, LOWER, UPPER, VERDICT_PROPERTY, Limits, Verdict, judge
 from models.architectures import Architecture
+from models.features import FEATURES, LABEL
 from models.networks import build
 from models.signatures import export
 from models.transform_graph import TransformGraph
-from pipeline.config import GateConfig
-from pipeline.gate import BCE, DIFFERENCE, LOWER, NO_SKILL, UPPER, asked_by, eval_config
+from pipeline.gate import eval_config
 from pipeline.runners import beam_options
-from pipeline.summary import judge
 
 
 def make_model(folder, transform_graph: str, logit: float, slope: float = 0.0):
@@ -46,13 +55,34 @@ def models(blessed_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     graph = blessed_run.artifact("Transform", "transform_graph")
     kinds = {"half": (0.0,), "lower": (0.05,), "nan": (math.nan,), "certain": (0.0, -200.0), "mass": (0.1, -0.4)}
+    # For `known_rows`, whose label m_bb tells in part.
+    kinds |= {"good": (0.0, 1.0), "as_good": (-0.01, 1.0), "weak": (0.0, 0.3), "weaker": (0.0, 0.29)}
     return {name: make_model(folder / name, graph, *kind) for name, kind in kinds.items()}
 
 
-def execute(run, candidate, baseline, folder, config, executor=Executor):
-    """Runs the Evaluator's executor, or another, as TFX does; the blessing and the evaluation."""
+@pytest.fixture(scope="session")
+def known_rows(tmp_path_factory) -> str:
+    """The folder of examples of 600 events, in eval: m_bb is 1.25 for signal, 0.75 for background, give or take 0.3."""
+    rows = make_rows(600, seed=3)
+    rows[:, 26] = 1.0 + 0.25 * (2 * rows[:, 0] - 1) + np.random.default_rng(4).normal(0, 0.3, len(rows))
+    folder = tmp_path_factory.mktemp("known")
+    (folder / "Split-eval").mkdir()
+    with tf.io.TFRecordWriter(str(folder / "Split-eval" / "rows")) as file:
+        for label, *features in rows:
+            fields = {name: {"floatList": {"value": [float(v)]}} for name, v in zip(FEATURES, features, strict=True)}
+            fields[LABEL] = {"int64List": {"value": [int(label)]}}
+            example = json_format.ParseDict({"features": {"feature": fields}}, tf.train.Example())
+            file.write(example.SerializeToString())
+    return str(folder)
+
+
+def execute(run, candidate, baseline, folder, config, executor=Executor, rows="", **settings):
+    """Runs the Evaluator's executor, or another, as TFX does; the blessing and the evaluation.
+
+    The examples are the run's, or those in the folder `rows`; `settings` are further execution properties.
+    """
     examples = standard_artifacts.Examples()
-    examples.uri = run.artifact("HiggsExampleGen", "examples")
+    examples.uri = rows or run.artifact("HiggsExampleGen", "examples")
     examples.split_names = artifact_utils.encode_split_names(["train", "val", "eval"])
     schema = standard_artifacts.Schema()
     schema.uri = run.artifact("ImportSchemaGen", "schema")
@@ -64,6 +94,7 @@ def execute(run, candidate, baseline, folder, config, executor=Executor):
         "eval_config": json_format.MessageToJson(config),
         EXAMPLE_SPLITS_KEY: json_utils.dumps(["eval"]),
         "fairness_indicator_thresholds": "null",
+        **settings,
     }
     context = executor.Context(beam_pipeline_args=list(beam_options("direct", ())), tmp_dir=str(folder), unique_id="1")
     executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
@@ -139,7 +170,9 @@ def test_what_is_written_is_what_tfx_itself_writes(blessed_run, models, tmp_path
     args = blessed_run, models[candidate], models[baseline]
     ours = execute(*args, tmp_path / "ours", eval_config(0.0))
     theirs = execute(*args, tmp_path / "theirs", eval_config(0.0), StockExecutor)
-    assert ours[0].mlmd_artifact.custom_properties == theirs[0].mlmd_artifact.custom_properties
+    properties, expected = (dict(blessing.mlmd_artifact.custom_properties) for blessing, _ in (ours, theirs))
+    assert Verdict.from_json(properties.pop(VERDICT_PROPERTY).string_value).blessed == (candidate == "lower")
+    assert properties == expected
     assert os.listdir(ours[0].uri) == os.listdir(theirs[0].uri)
     assert os.listdir(ours[0].uri) == ["BLESSED" if candidate == "lower" else "NOT_BLESSED"]
     assert verdict(ours[1].uri) == verdict(theirs[1].uri)
@@ -178,8 +211,13 @@ def test_missing_baseline_fails_the_run_and_blesses_nothing(blessed_run, models,
 
 
 def probabilities(run, model) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and a model's probabilities on the eval split, as TensorFlow computes them."""
-    files = sorted(glob.glob(os.path.join(run.artifact("HiggsExampleGen", "examples"), "Split-eval", "*")))
+    """Labels and a model's probabilities on the run's eval split, as TensorFlow computes them."""
+    return tf_probabilities(model, run.artifact("HiggsExampleGen", "examples"))
+
+
+def tf_probabilities(model, examples: str) -> tuple[np.ndarray, np.ndarray]:
+    """The same on the eval split in a folder of examples."""
+    files = sorted(glob.glob(os.path.join(examples, "Split-eval", "*")))
     records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
     labels = tf.io.parse_example(records, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"].numpy()
     served = tf.saved_model.load(os.path.join(model.uri, "Format-Serving")).signatures["serving_default"]
@@ -212,26 +250,222 @@ def test_confidence_refuses_what_beats_only_a_baseline_that_is_worse_than_a_cons
     assert evaluate(blessed_run, *pair, tmp_path / "b")[0]
 
 
+def decide(run, known_rows, models, candidate, baseline, folder, gate=(0.0,), **settings) -> Verdict:
+    """The verdict on the known rows, as it stands in the blessing."""
+    pair = models[candidate], models[baseline]
+    blessing, _ = execute(run, *pair, folder, eval_config(*gate), rows=known_rows, **settings)
+    verdict = Verdict.from_json(blessing.get_string_custom_property(VERDICT_PROPERTY))
+    assert verdict.blessed == (blessing.get_int_custom_property("blessed") == 1)
+    return verdict
+
+
+def test_confidence_looks_at_the_upper_end_of_the_interval(blessed_run, known_rows, models, tmp_path):
+    # Far better than a constant, so that nothing but the interval to the baseline can refuse it.
+    pair = known_rows, models, "as_good", "good"
+    refused = decide(blessed_run, *pair, tmp_path / "a", (0.0, 0.95))
+    assert refused.difference < 0 < refused.interval[1]
+    assert not refused.blessed
+    assert refused.reason.endswith("but within the noise.")
+    blessed = decide(blessed_run, *pair, tmp_path / "b")
+    assert blessed.blessed
+    assert blessed.within_noise
+    assert "within the noise: the 95% interval holds 0, and gate.confidence=0.95 would refuse it" in blessed.reason
+
+
+def test_confidence_holds_the_interval_to_the_margin(blessed_run, known_rows, models, tmp_path):
+    sure = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", (0.0, 0.95))
+    assert sure.blessed
+    assert not sure.within_noise
+    margin = -(sure.difference + sure.interval[1]) / 2  # met by the difference, not by the whole interval
+    pair = known_rows, models, "good", "weak"
+    refused = decide(blessed_run, *pair, tmp_path / "b", (margin, 0.95))
+    assert not refused.blessed
+    assert f"but not surely by {margin:g}" in refused.reason
+    assert decide(blessed_run, *pair, tmp_path / "c", (margin,)).blessed
+    assert decide(blessed_run, *pair, tmp_path / "d", (-0.99 * sure.interval[1], 0.95)).blessed
+
+
+def serve(model, folder) -> tuple[dict, Path]:
+    """Serves a model as the stable version: the Evaluator's settings for it, and the version's folder."""
+    base = folder / "serving" / "higgs"
+    exported = os.path.join(model.uri, "Format-Serving")
+    pushed = versions.push(str(base), lambda target: shutil.copytree(exported, target, dirs_exist_ok=True))
+    return {"serving": str(base), "max_regression": 0.0, "may_know_eval": 0}, base / str(pushed.version)
+
+
+def test_nothing_served_leaves_the_baseline_alone(blessed_run, known_rows, models, tmp_path):
+    nowhere = {"serving": str(tmp_path / "serving" / "higgs"), "max_regression": 0.0}
+    verdict = decide(blessed_run, known_rows, models, "good", "weak", tmp_path, **nowhere)
+    assert verdict.blessed
+    assert verdict.champion is None
+
+
+def test_candidate_that_beats_the_baseline_but_not_the_served_model_is_refused(
+    blessed_run, known_rows, models, tmp_path
+):
+    settings, served = serve(models["good"], tmp_path)
+    verdict = decide(blessed_run, known_rows, models, "weak", "weaker", tmp_path / "a", **settings)
+    assert verdict.difference < 0
+    assert not verdict.blessed
+    assert (verdict.champion.number, verdict.champion.folder) == (int(served.name), str(served))
+    known = {name: tf_probabilities(models[name], known_rows) for name in ("good", "weak")}
+    labels = known["good"][0]
+    apart = np.subtract(*(crossentropies(labels, known[name][1]) for name in ("weak", "good")))
+    interval = scipy.stats.ttest_1samp(apart, 0.0).confidence_interval(0.95)
+    assert verdict.champion.bce == pytest.approx(crossentropies(*known["good"]).mean(), abs=1e-6)
+    assert verdict.champion.difference == pytest.approx(apart.mean(), abs=1e-6)
+    assert verdict.champion.interval == pytest.approx((interval.low, interval.high), abs=1e-6)
+    assert verdict.reason.startswith("better than the baseline by ")
+    assert f"worse than version {served.name}, which is served, by {apart.mean():.4f} nats" in verdict.reason
+    # Allowed as much, it is blessed; a little less, it is not; and without a champion, by the baseline alone.
+    for n, (allowed, blessed) in enumerate(((1.001, True), (0.999, False))):
+        settings["max_regression"] = allowed * apart.mean()
+        again = decide(blessed_run, known_rows, models, "weak", "weaker", tmp_path / f"b{n}", **settings)
+        assert again.blessed == blessed
+    assert decide(blessed_run, known_rows, models, "weak", "weaker", tmp_path / "c", serving="").blessed
+
+
+def test_candidate_as_good_as_the_served_model_is_blessed_and_must_still_beat_the_baseline(
+    blessed_run, known_rows, models, tmp_path
+):
+    settings, served = serve(models["good"], tmp_path)
+    same = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
+    assert same.blessed
+    assert same.champion.difference == 0.0
+    assert same.reason.endswith(f"; as good as version {served.name}, which is served.")
+    tie = decide(blessed_run, known_rows, models, "good", "good", tmp_path / "b", **settings)
+    assert not tie.blessed
+    assert (
+        tie.reason == f"a tie with the baseline is no improvement; as good as version {served.name}, which is served."
+    )
+
+
+def test_served_model_is_held_to_no_threshold_of_the_candidate(blessed_run, known_rows, models, tmp_path):
+    # It is worse than the baseline and than a constant, which is its own fault, not the candidate's.
+    settings, _ = serve(models["certain"], tmp_path)
+    verdict = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", (0.0, 0.95), **settings)
+    assert verdict.blessed
+    assert verdict.champion.bce > verdict.baseline
+
+
+def test_served_model_that_answers_nan_is_not_beaten(blessed_run, known_rows, models, tmp_path):
+    settings, served = serve(models["nan"], tmp_path)
+    verdict = decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
+    assert not verdict.blessed
+    assert verdict.reason.endswith(
+        f"; not comparable with version {served.name}, which is served: a binary crossentropy is not a number."
+    )
+
+
+def test_driver_knows_the_champion_by_its_content(models, tmp_path):
+    settings, served = serve(models["good"], tmp_path)
+
+    def found() -> str:
+        info = ExecutionInfo(exec_properties=dict(settings))
+        return Driver(None).run(info).exec_properties["champion"].string_value
+
+    first = found()
+    assert from_json(first) == find_champion(settings["serving"])
+    (served / "assets.extra").mkdir()
+    (served / "assets.extra" / "note.txt").write_text("warm-up")
+    assert found() == first
+    [weights] = (served / "variables").glob("*.data*")
+    content = bytearray(weights.read_bytes())
+    content[0] ^= 1
+    weights.write_bytes(content)
+    assert from_json(found()).digest != from_json(first).digest
+    settings["serving"] = ""
+    assert from_json(found()) is None
+
+
+def test_served_version_that_cannot_be_compared_is_one_line_with_its_remedy(blessed_run, known_rows, models, tmp_path):
+    settings, served = serve(models["good"], tmp_path)
+    model = served / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(model.read_bytes())
+    del saved.meta_graphs[0].signature_def["serving_features"].inputs["m_bb"]
+    model.write_bytes(saved.SerializeToString())
+    with pytest.raises(
+        ChampionError, match=rf"version {served.name}, whose serving_features differs: m_bb\. Set gate.champion=off"
+    ):
+        decide(blessed_run, known_rows, models, "good", "weak", tmp_path / "a", **settings)
+    model.unlink()
+    with pytest.raises(
+        ChampionError, match=rf"Received: version {served.name}, without a model in {served}\. Put it back"
+    ):
+        find_champion(settings["serving"])
+    with pytest.raises(VersionsError, match=r"Received: gs://bucket/serving/higgs\. Mount it"):
+        find_champion("gs://bucket/serving/higgs")
+
+
 @pytest.mark.parametrize("gate", [(0.0, 0.0), (0.01, 0.0), (0.0, 0.9), (0.002, 0.99)])
 def test_evaluation_says_what_the_gate_asked(gate):
-    assert asked_by(eval_config(*gate)) == gate
+    limits = Limits.of(eval_config(*gate))
+    assert (limits.min_improvement, limits.confidence) == gate
 
 
-def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1) -> dict[str, float]:
-    return {BCE: bce, LOWER: -0.2, UPPER: upper, NO_SKILL: no_skill}
+def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1, champion: float = 0.0) -> dict[str, float]:
+    over = {OVER_CHAMPION: champion, OVER_CHAMPION_LOWER: champion - 0.01, OVER_CHAMPION_UPPER: champion + 0.01}
+    return {BCE: bce, LOWER: -0.2, UPPER: upper, NO_SKILL: no_skill, **over}
+
+
+ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
 
 
 @pytest.mark.parametrize(
-    ("blessed", "candidate", "baseline", "gate", "words"),
+    ("failed", "candidate", "baseline", "limits", "words"),
     [
-        (True, metrics(0.5), 0.6, GateConfig(), "better than the baseline by 0.1000 nats, where any improvement"),
-        (False, metrics(0.5), 0.5, GateConfig(), "a tie"),
-        (False, metrics(0.6), 0.5, GateConfig(), "worse than the baseline by 0.1000 nats"),
-        (False, metrics(0.5), 0.501, GateConfig(0.01), "by 0.0010 nats only, where at least 0.01 is asked"),
-        (False, metrics(math.nan), 0.5, GateConfig(), "not a number"),
-        (False, metrics(0.5, 0.001), 0.501, GateConfig(0.0, 0.95), "0.0010 nats, but within the noise"),
-        (False, metrics(0.5, -0.001, 0.02), 0.6, GateConfig(0.0, 0.95), "not better than a constant"),
+        (
+            (),
+            metrics(0.5),
+            0.6,
+            ANY,
+            "better than the baseline by 0.1000 nats, where any improvement is asked.",
+        ),
+        ((), metrics(0.5), 0.50005, ANY, "better than the baseline by 5.0e-05 nats, where"),
+        (
+            (),
+            metrics(0.5, 0.01),
+            0.6,
+            ANY,
+            "by 0.1000 nats, which is within the noise: the 95% interval holds 0",
+        ),
+        ((BCE,), metrics(0.5), 0.5, ANY, "a tie"),
+        ((BCE,), metrics(0.6), 0.5, ANY, "worse than the baseline by 0.1000 nats"),
+        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is asked"),
+        ((BCE,), metrics(math.nan), 0.5, ANY, "not a number"),
+        (("binary_crossentropy_upper",), metrics(0.5, 0.001), 0.501, SURE, "0.0010 nats, but within the noise"),
+        ((NO_SKILL,), metrics(0.5, -0.001, 0.02), 0.6, SURE, "not better than a constant"),
     ],
 )
-def test_verdict_gives_the_reason(blessed, candidate, baseline, gate, words):
-    assert words in judge(blessed, candidate, {BCE: baseline}, gate).reason
+def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
+    verdict = judge(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
+    assert words in verdict.reason
+    assert verdict.reason.endswith(".")
+    assert str(Verdict.from_json(verdict.to_json())) == str(verdict)  # NaN and all
+    assert "NaN" not in verdict.to_json()
+
+
+@pytest.mark.parametrize(
+    ("over", "limits", "words"),
+    [
+        (
+            0.0175,
+            ANY,
+            "; worse than version 7, which is served, by 0.0175 nats, where no regression is allowed.",
+        ),
+        (
+            0.01,
+            Limits(0, 0, 0.02),
+            "; worse than version 7, which is served, by 0.0100 nats, where at most 0.02 is allowed.",
+        ),
+        (-0.01, ANY, "; better than version 7, which is served, by 0.0100 nats."),
+        (0.0, ANY, "; as good as version 7, which is served."),
+    ],
+)
+def test_verdict_compares_with_what_is_served(over, limits, words):
+    measured = {"candidate": metrics(0.5, champion=over), "baseline": {BCE: 0.6}, "champion": {BCE: 0.5 - over}}
+    verdict = judge(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
+    assert verdict.reason.endswith(words)
+    assert verdict.champion.interval == (over - 0.01, over + 0.01)
+    assert verdict.champion.may_know_eval
+    assert Verdict.from_json(verdict.to_json()) == verdict

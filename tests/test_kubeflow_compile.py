@@ -73,6 +73,7 @@ def test_what_changes_between_runs_is_a_run_time_parameter_with_its_default(spec
         "epochs": 7,
         "min_improvement": 0.01,
         "confidence": 0.95,
+        "max_regression": 0.0,
     }
     for parameter in PARAMETERS:
         for task in TASKS & set(parameter.effects):
@@ -120,13 +121,13 @@ def test_needs_retries_and_caching_are_each_task_s_own(spec):
         "backoffMaxDuration": "2592000s",  # of all attempts together: thirty days, longer than any training
     }
     not_cached = {name for name, task in tasks.items() if not task["cachingOptions"].get("enableCache")}
-    assert not_cached == {"higgs-example-gen", "higgs-pusher", "transform"}
+    assert not_cached == {"higgs-example-gen", "higgs-evaluator", "higgs-pusher", "transform"}
 
 
-def test_volumes_are_mounted_where_data_is_read_and_models_are_pushed(documents):
+def test_volumes_are_mounted_where_data_is_read_and_models_are_pushed_and_compared_with(documents):
     mounts = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {label: mount["pvcMount"] for label, mount in mounts.items() if "pvcMount" in mount}
-    assert set(mounts) == {"exec-higgs-example-gen", "exec-higgs-pusher"}
+    assert set(mounts) == {"exec-higgs-example-gen", "exec-higgs-evaluator", "exec-higgs-pusher"}
     for mount in mounts.values():
         assert mount == [{"constant": "higgs", "mountPath": "/mnt/higgs"}]
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 from unittest import mock
 
@@ -12,6 +13,8 @@ import yaml
 from click.testing import CliRunner
 from conftest import Run, higgs, make_rows, to_csv
 
+from components.metrics import BCE
+from components.verdict import Verdict
 from kubeflow import entrypoint
 from kubeflow.cli import kubeflow
 from kubeflow.compile import COMMAND
@@ -22,7 +25,6 @@ from kubeflow.resources import NEEDS
 from models.errors import ModelError
 from pipeline.errors import ConfigError
 from pipeline.exits import reported
-from pipeline.gate import BCE
 
 TASKS = set(NEEDS) - {TUNER}
 
@@ -41,7 +43,8 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outputs(compiled, blessed_run: Run) -> dict:
-    """Task to its outputs, for the rows and settings of `blessed_run`."""
+    """Task to its outputs, for the rows and settings of `blessed_run`, whose model is served already."""
+    shutil.copytree(blessed_run.folder / "serving", compiled.parent / "pushed" / "serving")
     [data] = (blessed_run.folder / "data").glob("*.csv")
     parameters = {"data": str(data), "origin": "simulated", "architecture": "medium", "epochs": 30.0}
     return dict(execute(str(compiled), parameters, str(compiled.parent)))
@@ -65,8 +68,17 @@ def test_pipeline_ends_with_the_verdict_of_a_local_run(outputs, compiled, blesse
     assert metrics(evaluation, "baseline")[BCE] == pytest.approx(verdict["baseline"], abs=1e-6)
 
 
+def test_candidate_is_compared_with_the_model_that_is_served_where_the_pusher_pushes(outputs, compiled, blessed_run):
+    verdict = Verdict.from_json(outputs["higgs-evaluator"]["blessing"].metadata["verdict"])
+    [served] = blessed_run.versions
+    assert verdict.champion.number == int(served.name)
+    assert verdict.champion.folder == str(compiled.parent / "pushed" / "serving" / "higgs" / served.name)
+    # The same rows and settings make the same network once more.
+    assert verdict.champion.difference == pytest.approx(0.0, abs=1e-7)
+
+
 def test_blessed_model_is_pushed_and_says_where_its_rows_come_from(outputs, compiled):
-    [version] = (compiled.parent / "pushed" / "serving" / "higgs").iterdir()
+    version = max((compiled.parent / "pushed" / "serving" / "higgs").iterdir())
     assert (version / "saved_model.pb").exists()
     assert "rows: simulated" in (version / "assets.extra" / "source.txt").read_text()
     assert outputs["higgs-pusher"]["pushed_model"].metadata["pushed_destination"] == str(version)

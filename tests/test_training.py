@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from models.augmentation import Augmentation
 from models.errors import ModelError
 from models.features import FEATURES
 from models.loop import Loop
-from models.networks import build
-from models.rules import Rules
+from models.networks import build, seed_states
+from models.rules import BaselineRules, Rules
 from models.training import fit
 
 
@@ -43,6 +44,81 @@ def test_training_stops_when_validation_no_longer_improves():
     rules = Rules(epochs=500, patience=5, batch_size=50, learning_rate=0.05)
     training = fit(Architecture((64, 64)), rules, TRAIN, VAL)
     assert training.summary["epochs"] == training.summary["best_epoch"] + 5 < 500
+
+
+OPPOSITE = VAL[0], 1 - VAL[1]  # what is learned makes it worse from the first epoch on
+
+
+def test_best_weights_are_those_of_the_lowest_crossentropy_on_val_and_are_restored():
+    rules = Rules(epochs=20, patience=4, batch_size=50, learning_rate=0.01)
+    stopped = fit(Architecture((16,)), rules, TRAIN, OPPOSITE)
+    # Every other curve falls or would stop elsewhere: the loss on training rows, and the accuracy on these.
+    assert stopped.history["val_bce"] == sorted(stopped.history["val_bce"])
+    assert stopped.history["loss"] == sorted(stopped.history["loss"], reverse=True)
+    assert stopped.summary["epochs"] == 5
+    assert stopped.summary["best_epoch"] == 1
+    assert stopped.summary["val"]["bce"] == pytest.approx(stopped.history["val_bce"][0], abs=1e-6)
+    assert stopped.summary["finished"]
+    cut_short = fit(Architecture((16,)), dataclasses.replace(rules, epochs=3), TRAIN, OPPOSITE)
+    assert cut_short.summary["epochs"] == 3
+    assert cut_short.summary["val"]["bce"] == pytest.approx(cut_short.history["val_bce"][0], abs=1e-6)
+    assert not cut_short.summary["finished"]
+    assert cut_short.network.get_weights()[0] == pytest.approx(stopped.network.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "epochs", "patience"), [(8_000, 6_250, 200), (3_200, 14_286, 458), (300, 100_000, 3_200)]
+)
+def test_baseline_is_trained_by_steps_of_500_rows(n_rows, epochs, patience):
+    assert BaselineRules().rules(n_rows, 7) == Rules(epochs=epochs, patience=patience, seed=7)
+
+
+def test_baseline_takes_six_passes_over_the_training_rows_of_all_of_higgs():
+    assert BaselineRules().rules(8_800_000, 0) == Rules(epochs=6, patience=1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"), [({"steps": 0}, "baseline_steps"), ({"patience": 0}, "baseline_patience")]
+)
+def test_impossible_rules_of_the_baseline_are_refused(rules, message):
+    with pytest.raises(ModelError, match=rf"train\.{message} is at least 1\. Received: 0"):
+        BaselineRules(**rules)
+
+
+@pytest.mark.parametrize(("n_rows", "block"), [(230, 100), (230, 115), (230, 1000)])
+def test_evaluation_takes_every_block(n_rows, block, monkeypatch):
+    monkeypatch.setattr("models.loop.EVALUATED_ROWS", block)
+    network = build(Architecture((8,)), seed=3)
+    metrics = Loop(network, keras.optimizers.SGD(), 50, 0).evaluate(*(part[:n_rows] for part in TRAIN))
+    assert metrics["bce"] == pytest.approx(bce_of(network, *TRAIN), abs=1e-6)
+    first = tuple(part[:100] for part in TRAIN)
+    assert abs(bce_of(network, *first) - metrics["bce"]) > 1e-3
+
+
+def bce_of(network, features, labels) -> float:
+    """By the formula, in double precision."""
+    logits, labels = (np.asarray(part, np.float64) for part in (network(features), labels))
+    return float(np.mean(np.log1p(np.exp(-logits)) + (1 - labels) * logits))
+
+
+@pytest.mark.parametrize(
+    "architecture", [Architecture((64,), dropout=0.5), Architecture((64,), dropout=0.5, members=2)]
+)
+def test_seed_decides_which_units_are_dropped(architecture):
+    weights = build(architecture, seed=1).get_weights()
+
+    def outputs(seed: int) -> np.ndarray:
+        network = build(architecture, seed)
+        network.set_weights(weights)
+        return np.asarray(network(TRAIN[0], training=True))
+
+    assert np.array_equal(outputs(1), outputs(1))
+    assert not np.allclose(outputs(1), outputs(2))
+
+
+def test_layers_and_members_drop_units_of_their_own():
+    states = seed_states(build(Architecture((8, 8), dropout=0.5, members=2), seed=5))
+    assert len({tuple(np.ravel(state)) for state in states}) == 4
 
 
 def test_one_step_is_the_gradient_step_computed_by_hand():
