@@ -209,7 +209,8 @@ class _Run:
             if key == LOGS:
                 with open(path, "x"):
                     pass
-        os.makedirs(pod.path(TEMPORARY_FOLDER), exist_ok=True)
+        if pod.image:  # which sees it as a volume; the launcher does not make it
+            os.makedirs(pod.path(TEMPORARY_FOLDER), exist_ok=True)
         for folder, _, _ in os.walk(pod.folder):
             os.chmod(folder, FOLDER_MODE)
 
