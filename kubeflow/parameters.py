@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable
 
 from datasets.provenance import SIMULATED, is_simulated
-from models.architectures import named
+from models.architectures import PHYSICS, named
 from pipeline.config import Config, GateConfig, override
 from pipeline.data import data_files, split_pattern
 from pipeline.errors import ConfigError
 from pipeline.places import is_remote
 
 EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"
+TRANSFORM = "transform"
 CANDIDATE, BASELINE = "trainer-candidate", "trainer-baseline"
 TUNER = "tuner"  # a task of pipelines that tune
 
@@ -108,6 +109,15 @@ def _note(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", origin=origin)
 
 
+def _prepare_for(settings: dict, architecture: str) -> None:
+    """Adds the physics columns for a candidate that takes them; what the baseline takes was known before."""
+    candidate = named(architecture)
+    if candidate.inputs == PHYSICS:
+        from pipeline.graph import preprocessing_path
+
+        settings["preprocessing_fn"] = preprocessing_path([candidate])
+
+
 def _train(settings: dict, architecture: str) -> None:
     _edit(settings, "custom_config", architecture=named(architecture).to_dict())
 
@@ -163,7 +173,13 @@ PARAMETERS = (
         "real or simulated; every output says which.",
         {EXAMPLE_GEN: _ingest_as, TUNER: _note, PUSHER: _note},
     ),
-    Parameter("architecture", "train.architecture", str, "The candidate's name.", {TUNER: _tune, CANDIDATE: _train}),
+    Parameter(
+        "architecture",
+        "train.architecture",
+        str,
+        "The candidate's name.",
+        {TRANSFORM: _prepare_for, TUNER: _tune, CANDIDATE: _train},
+    ),
     Parameter("epochs", "train.epochs", int, "At most this many passes.", {TUNER: _train_for, CANDIDATE: _train_for}),
     Parameter(
         "min_improvement",

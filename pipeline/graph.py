@@ -44,6 +44,13 @@ def dotted_path(function) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
+def preprocessing_path(architectures: Iterable[Architecture]) -> str:
+    """The path of the function that makes what networks of some architectures take."""
+    takes_physics = any(architecture.inputs == PHYSICS for architecture in architectures)
+    preprocessing = models.preprocessing
+    return dotted_path(preprocessing.physics_preprocessing_fn if takes_physics else preprocessing.preprocessing_fn)
+
+
 @dataclasses.dataclass(frozen=True)
 class DataComponents:
     """The components that come before any training, and their outputs that training needs."""
@@ -71,8 +78,6 @@ class DataComponents:
 
 def data_components(config: Config, architectures: Iterable[Architecture] = ()) -> DataComponents:
     """From CSV to validated examples and the graph that normalises them for networks of some architectures."""
-    takes_physics = any(architecture.inputs == PHYSICS for architecture in architectures)
-    preprocessing = models.preprocessing
     base, pattern = split_pattern(config.data.path)
     example_gen = HiggsExampleGen(
         input_base=base,
@@ -92,9 +97,7 @@ def data_components(config: Config, architectures: Iterable[Architecture] = ()) 
     transform = HiggsTransform(
         examples,
         schema,
-        preprocessing_fn=dotted_path(
-            preprocessing.physics_preprocessing_fn if takes_physics else preprocessing.preprocessing_fn
-        ),
+        preprocessing_fn=preprocessing_path(architectures),
         code=digest_source(*TRANSFORM),
     ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
