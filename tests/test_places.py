@@ -42,13 +42,15 @@ def test_missing_data_is_refused(tmp_path):
             data_files(path)
 
 
-def test_data_are_listed_before_a_run_unless_tfx_has_to_fill_in_a_placeholder(tmp_path):
+def test_data_are_listed_before_a_run(tmp_path):
     (tmp_path / "day-1").mkdir()
     for name in ("part-10.csv", "part-9.csv", "._part-9.csv"):
         (tmp_path / "day-1" / name).write_text("")
     expected = [str(tmp_path / "day-1" / name) for name in ("part-9.csv", "part-10.csv")]
     assert data_files(f"file://{tmp_path}/day-1") == data_files(str(tmp_path / "day-[1]" / "*")) == expected
-    assert data_files(str(tmp_path / "day-{SPAN}" / "*.csv")) == []
+    assert data_files(str(tmp_path / "day-{SPAN}" / "*.csv")) == expected
+    with pytest.raises(DatasetError, match="Data must exist"):
+        data_files(str(tmp_path / "week-{SPAN}" / "*.csv"))
     assert with_data(Config(), f"file://{tmp_path}/day-1").data.path == str(tmp_path / "day-1")
 
 
