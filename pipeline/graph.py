@@ -171,6 +171,9 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         model=candidate.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=infra_validator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=data.examples,
+        model_run=candidate.outputs["model_run"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),

@@ -43,7 +43,7 @@ def test_every_output_says_that_rows_are_simulated(blessed_run):
     assert "on simulated rows" in blessed_run.output
     assert blessed_run.first_summary["origin"] == "simulated"
     [version] = blessed_run.versions
-    assert "simulated" in (version / "assets.extra" / "source.txt").read_text()
+    assert "simulated" in (version / "assets.extra" / "model_card.md").read_text()
 
 
 def test_noise_goes_to_the_log_and_progress_to_the_terminal(blessed_run):

@@ -324,7 +324,7 @@ def test_commands_show_promote_roll_back_and_restore(base, tmp_path, monkeypatch
     code, table = higgs_serving("status", *output)
     assert code == 0
     assert table.splitlines() == [
-        "version     state   pushed (UTC)         architecture  rows             eval BCE  AUC    run",
+        "version     state   pushed (UTC)         architecture  trained on       eval BCE  AUC    run",
         "1795649890  canary  2026-11-25 23:38:09  combined      8,000 simulated  0.5123    0.817  r1",
         "1795649889  stable  2026-11-25 23:38:09",
     ]
