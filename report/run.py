@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from components.metrics import BCE
+from components.verdict import LOWER, UPPER
 from models.features import FEATURES
 from pipeline.config import Config
+from pipeline.summary import MAY_KNOW_EVAL, UNFINISHED, is_finished
 from report import score_charts, training_charts
 from report.figures import Figure
 from report.lineage import lineage_sections
@@ -18,7 +21,6 @@ from report.texts import architecture, interval, is_known, number
 MODELS = ("baseline", "candidate")
 IMPORTANCE_ROWS = 20_000
 STATISTICS_ROWS = 100_000
-BCE, LOWER, UPPER = "binary_crossentropy", "binary_crossentropy_lower_diff", "binary_crossentropy_upper_diff"
 
 
 def write(config: Config, summary: dict, path: str | None = None) -> str:
@@ -82,12 +84,21 @@ def _verdict(verdict: dict, origin: str) -> dict:
         if verdict["reason"].startswith(("better", "worse"))
         else f"On {origin} rows: {verdict['reason']}"
     )
-    if "interval" in verdict and is_known(*verdict["interval"]):
-        reason += (
-            f" Difference to the baseline: {number(verdict['difference'], sign=True)} nats, with "
-            f"{verdict['confidence']:.0%} confidence {interval(verdict['interval'])}."
-        )
     return {"verdict": "Blessed" if blessed else "Not blessed", "mood": "good" if blessed else "bad", "reason": reason}
+
+
+def _differences(verdict: dict) -> Table:
+    """The candidate against whatever it had to hold its own against."""
+    rivals = {"baseline": verdict}
+    if champion := verdict.get("champion"):
+        rivals[f"champion: version {champion['number']}, which is served"] = champion
+    rows = [
+        [name, number(rival["difference"], sign=True), interval(rival["interval"])] for name, rival in rivals.items()
+    ]
+    caption = "Binary crossentropy on eval in nats, paired over events; below 0 the candidate is better."
+    if champion and champion["may_know_eval"]:
+        caption = f"{caption} {MAY_KNOW_EVAL}"
+    return Table(["candidate minus", "difference", f"{verdict['confidence']:.0%} interval"], rows, caption)
 
 
 def _facts(summary: dict, curves: dict[str, Roc]) -> dict[str, str]:
@@ -118,16 +129,22 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
                 f"{name}: {model['name']}",
                 architecture(model["architecture"]),
                 f"{model['n_parameters']:,}",
-                f"{model['epochs']:,}",
+                f"{model['epochs']:,}{'' if is_finished(model) else ' (unfinished)'}",
                 f"{model['best_epoch']:,}",
                 *(number(value) for value in (model["train"]["bce"], model["val"]["bce"], model["eval"][BCE])),
                 number(curves[name].auc),
                 score_charts.show_rejection(curves[name]),
             ]
         )
+    if champion := summary.get("champion"):
+        name = f"champion: version {summary['verdict']['champion']['number']}"
+        measured = (number(champion["eval"][metric]) for metric in (BCE, "auc"))
+        rows.append([name, "as served", *[""] * 5, *measured, ""])
     head = ["model", "network", "parameters", "epochs", "best epoch", "train", "val", "eval", "AUC", "rejection"]
     caption = "train, val, eval: binary crossentropy in nats, lower is better. AUC and rejection: on eval."
-    return Section("The two networks", [Table(head, rows, caption)])
+    if not all(map(is_finished, summary["models"].values())):
+        caption += f" {UNFINISHED[0].upper()}{UNFINISHED[1:]}."
+    return Section("The two networks", [Table(head, rows, caption), _differences(summary["verdict"])])
 
 
 def _training(summary: dict, labels: dict[str, str]) -> Section:

@@ -112,6 +112,44 @@ def test_page_begins_with_the_verdict_and_where_the_rows_come_from(summary, run_
     start = text[: text.index("The two networks")]
     for words in ("Blessed", "simulated rows", f"{verdict['candidate']:.4f}", f"{verdict['baseline']:.4f}"):
         assert words in start
+    assert f"On simulated rows the candidate is {verdict['reason']}" in start
+
+
+def test_page_compares_with_the_baseline_and_with_what_is_served_and_says_who_is_unfinished(summary):
+    from report.measures import Roc
+    from report.run import _models
+
+    champion = {"number": 7, "difference": 0.0175, "interval": [0.01, 0.025], "may_know_eval": True}
+    served = summary["models"]["baseline"]["eval"] | {"binary_crossentropy": 0.6421, "auc": 0.7012}
+    summary = summary | {"champion": {"eval": served}, "verdict": summary["verdict"] | {"champion": champion}}
+    curves = {name: Roc.of(np.array([0, 1]), np.array([0.2, 0.8])) for name in ("candidate", "baseline")}
+    models, differences = _models(summary, curves).blocks
+    assert models.rows[0][3] == "30 (unfinished)"
+    assert models.rows[1][3].isdigit()
+    assert "Unfinished: the limit on epochs ended training before patience did" in models.caption
+    assert models.rows[2] == ["champion: version 7", "as served", "", "", "", "", "", "0.6421", "0.7012", ""]
+    assert differences.rows[0][0] == "baseline"
+    assert differences.rows[1] == ["champion: version 7, which is served", "+0.0175", "+0.0100 to +0.0250"]
+    assert "the gate refuses too much, never too little" in differences.caption
+
+
+def test_every_block_of_a_split_is_scored(blessed_run, summary, monkeypatch):
+    import tensorflow as tf
+
+    from models import inputs
+    from report.events import score, transformed
+
+    run = summary["tensorboard"]["candidate"].replace("model_run", "model")
+    models = {"candidate": tf.saved_model.load(os.path.join(run, "Format-Serving"))}
+    folder = os.path.join(blessed_run.artifact("HiggsExampleGen", "examples"), "Split-eval")
+    whole, features = score(folder, models, 70), transformed(folder, models["candidate"], 70)
+    monkeypatch.setattr(inputs, "BLOCK_ROWS", 32)
+    parts = score(folder, models, 70)
+    assert len(parts.labels) == len(read_rows(folder)) > 2 * 32
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+    np.testing.assert_array_equal(parts.features, whole.features)
+    np.testing.assert_allclose(parts.probabilities["candidate"], whole.probabilities["candidate"], atol=1e-6)
+    np.testing.assert_allclose(transformed(folder, models["candidate"], 70), features, atol=1e-6)
 
 
 def test_scores_of_the_page_are_those_of_the_evaluator(blessed_run, summary):

@@ -11,11 +11,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 from models.architectures import ARCHITECTURES, Architecture, named
 from models.errors import ModelError
 from models.features import FEATURES
+from models.networks import build
 from models.rules import Rules
 from study.data import Dataset
 from study.outcome import rank, swept
 from study.plan import Variant, plan
-from study.trainings import Trainings
+from study.trainings import Trainings, score
 
 RULES = Rules(epochs=3, batch_size=50)
 
@@ -96,6 +97,14 @@ def test_results_are_those_of_the_networks_and_of_scikit_learn(dataset, tmp_path
         assert [record["seed"] for record in entry["trainings"]] == [0, 1]
         assert entry["val"]["mean"] == pytest.approx(np.mean([min(r["history"]["val_bce"]) for r in result.records]))
     assert [entry["verdict"] for entry in ranked if entry["name"] == "tiny"] == ["baseline"]
+
+
+@pytest.mark.parametrize("block", [30, 40, 79, 80, 81])
+def test_every_block_of_the_scored_rows_is_scored(dataset, block, monkeypatch):
+    network, features = build(Architecture((8,))), dataset.eval[0]
+    monkeypatch.setattr("study.trainings.SCORED_ROWS", block)
+    expected = 1 / (1 + np.exp(-np.ravel(network(features)).astype(np.float64)))
+    assert score(network, features) == pytest.approx(expected, abs=1e-6)
 
 
 def test_finished_trainings_are_not_repeated_and_a_broken_off_one_is(dataset, tmp_path):
