@@ -21,6 +21,7 @@ from components.errors import MissingBaselineError, ingestion_errors
 from components.example_blocks import ExampleBlocks
 from components.sealed import model_path
 from components.slicing import extractors
+from datasets.seals import seal
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
 
@@ -61,6 +62,7 @@ class Executor(executor.Executor):
         evaluation_uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         with ingestion_errors():
             self._evaluate(_examples(input_dict, exec_properties), models, config, evaluation_uri)
+        seal(evaluation_uri)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         _bless(blessing, tfma.load_validation_result(evaluation_uri).validation_ok, input_dict, exec_properties)
 

@@ -8,6 +8,7 @@ import time
 import keras
 import tensorflow as tf
 
+from datasets.seals import seal
 from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.callbacks import Board, ProgressBar
@@ -158,4 +159,5 @@ def _write(training: Training, name: str, fn_args) -> None:
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:
         json.dump(record, file)
+    seal(fn_args.model_run_dir)
     export(training.network, fn_args.transform_output, fn_args.serving_model_dir)

@@ -17,7 +17,7 @@ from components.ingestion import read_summary, remarks
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, read_run
+from pipeline.lineage import Execution, check_outputs, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -79,9 +79,13 @@ def summarize(config: Config, run: str) -> dict:
 
     Returns:
       The summary; its `results` is the folder that holds `summary.json` and `config.json`.
+
+    Raises:
+      DamageError: what a stage made is not there as it was.
     """
     places = Places(config)
     executions = read_run(config, run)
+    check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"]
     evaluation, blessing = (outputs["HiggsEvaluator"][key] for key in ("evaluation", "blessing"))
