@@ -28,6 +28,7 @@ from components.sealed import model_path
 from components.served import Version
 from components.slicing import extractors
 from components.verdict import VERDICT_PROPERTY, Verdict, read_verdict
+from datasets.seals import seal
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
 SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_eval"
@@ -92,6 +93,7 @@ class Executor(executor.Executor):
         evaluation_uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         with ingestion_errors():
             self._evaluate(_examples(input_dict, exec_properties), folders, config, evaluation_uri)
+        seal(evaluation_uri)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         verdict = read_verdict(evaluation_uri, config, champion, bool(exec_properties.get(MAY_KNOW_EVAL)))
         _bless(blessing, verdict, input_dict, exec_properties)

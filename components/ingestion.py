@@ -21,6 +21,7 @@ from components.repeats import HashFiles, read_repeats
 from components.splits import SplitRule, hash_rows
 from datasets.listing import escape
 from datasets.records import RecordCodec
+from datasets.shards import DamageError, check_index, explain
 from datasets.threads import in_threads
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
@@ -203,11 +204,13 @@ def read_summary(uri: str) -> dict:
     Returns:
       `files`, a list of paths; `empty`, those of them without rows; `splits`, rows by split and class; `n_bad`;
       `bad_rows`, the files that hold them; `repeats`, see `read_repeats`; `shards`, see `write_index`.
+
+    Raises:
+      DamageError: a summary is damaged or gone.
     """
     total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
     for path in _find(uri, "summary-*.json"):
-        with FileSystems.open(path) as file:
-            summary = json.loads(file.read())
+        summary = _read_part(path)
         total["files"].append(summary["file"])
         if not summary["n_bad"] + sum(sum(classes.values()) for classes in summary["splits"].values()):
             total["empty"].append(summary["file"])
@@ -218,7 +221,16 @@ def read_summary(uri: str) -> dict:
             for label, n_rows in classes.items():
                 counts[label] += n_rows
     total["bad_rows"] = _find(uri, "bad_rows-*.tsv")
+    check_index(uri, total["shards"])
     return total
+
+
+def _read_part(path: str) -> dict:
+    with FileSystems.open(path) as file:
+        try:
+            return json.loads(file.read())
+        except ValueError:
+            raise DamageError(explain("no summary", path, os.path.dirname(path))) from None
 
 
 def _find(uri: str, names: str) -> list[str]:

@@ -32,7 +32,7 @@ def seal(folder: str, name: str = SEAL) -> None:
 
 
 def check_seal(folder: str, name: str = SEAL, artifact: str = "") -> None:
-    """Checks that what was sealed is there unchanged; a folder without a seal is taken as it is.
+    """Checks that a folder is there and, if it was sealed, what is in it unchanged.
 
     Args:
       folder: with the seal.
@@ -43,19 +43,21 @@ def check_seal(folder: str, name: str = SEAL, artifact: str = "") -> None:
       DamageError: it is not.
     """
     if fault := find_fault(folder, name):
-        raise DamageError(
-            f"What a stage made must be as it was written. Received: {fault}. "
-            f"Delete the folder {artifact or folder} and run again."
-        )
+        artifact = artifact or folder
+        remedy = f"Delete the folder {artifact} and run" if tf.io.gfile.exists(artifact) else "Run"
+        raise DamageError(f"What a stage made must be as it was written. Received: {fault}. {remedy} again.")
 
 
 def find_fault(folder: str, name: str = SEAL) -> str:
-    """What is not as it was sealed; empty if nothing is."""
-    path = os.path.join(folder, name)
-    return next(_faults(folder, path), "") if tf.io.gfile.exists(path) else ""
+    """What is not as it was sealed; empty if all is, or if nobody has sealed it."""
+    return next(_faults(folder, os.path.join(folder, name)), "")
 
 
 def _faults(folder: str, seal_path: str) -> Iterator[str]:
+    if not tf.io.gfile.isdir(folder):
+        yield f"no folder {folder}"
+    if not tf.io.gfile.exists(seal_path):
+        return
     try:
         with tf.io.gfile.GFile(seal_path) as file:
             sealed = {os.path.join(folder, path): tuple(written) for path, written in json.load(file).items()}

@@ -42,7 +42,15 @@ def read_index(folder: str) -> dict[str, int] | None:
         with tf.io.gfile.GFile(path) as file:
             return dict(json.load(file))
     except (ValueError, TypeError):
-        raise DamageError(_explain("no list of shards", path, folder)) from None
+        raise DamageError(explain("no list of shards", path, folder)) from None
+
+
+def check_index(folder: str, n_bytes: dict[str, int]) -> None:
+    """Raises DamageError if there is an index of other shards than these; see `write_index`."""
+    index = read_index(folder)
+    if index is not None and index != n_bytes:
+        path = next(path for path in sorted({*index, *n_bytes}) if index.get(path) != n_bytes.get(path))
+        raise DamageError(explain("other shards in index and summaries", os.path.join(folder, path), folder))
 
 
 def list_shards(patterns: Iterable[str]) -> list[str]:
@@ -74,12 +82,12 @@ def _check(folder: str, names: str, found: list[str]) -> None:
     for name in sorted({*written, *found}):
         path = os.path.join(folder, name)
         if name not in found:
-            raise DamageError(_explain("no file", path, examples))
+            raise DamageError(explain("no file", path, examples))
         if name not in written:
-            raise DamageError(_explain("a file of somebody else", path, examples))
+            raise DamageError(explain("a file of somebody else", path, examples))
         n_bytes = tf.io.gfile.stat(path).length
         if n_bytes != written[name]:
-            raise DamageError(_explain(f"{n_bytes:,} of {written[name]:,} bytes", path, examples))
+            raise DamageError(explain(f"{n_bytes:,} of {written[name]:,} bytes", path, examples))
 
 
 @contextlib.contextmanager
@@ -102,10 +110,11 @@ def damage_reported(patterns: list[str]) -> Iterator[None]:
 def describe(error: Exception, path: str) -> str:
     """What is wrong with a file of examples, and what to do."""
     reason = str(getattr(error, "message", error)).split("\n")[0].rsplit("}} ")[-1].split(" [Op:")[0].rstrip(".")
-    return _explain(reason, path, os.path.dirname(os.path.dirname(path)))
+    return explain(reason, path, os.path.dirname(os.path.dirname(path)))
 
 
-def _explain(received: str, path: str, folder: str) -> str:
+def explain(received: str, path: str, folder: str) -> str:
+    """What is wrong with a file of an ingestion's folder, and what to do."""
     return (
         f"Examples must be whole TFRecords of tf.Example, as ingestion wrote them. Received: {received} in {path}. "
         f"Delete the folder of the examples, {folder}, and run again."

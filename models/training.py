@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from datasets.seals import seal
 from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.callbacks import Board, ProgressBar
@@ -181,4 +182,5 @@ def _write(training: Training, name: str, transform: TransformGraph, fn_args) ->
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:
         json.dump(record, file)
+    seal(fn_args.model_run_dir)
     export(training.network, transform, fn_args.serving_model_dir)

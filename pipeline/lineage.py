@@ -1,12 +1,17 @@
 """What ML Metadata knows of a run: its executions, their times, their artifacts."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlparse
 
+from ml_metadata import MetadataStore
+from ml_metadata.errors import StatusError
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 
+from datasets.seals import check_seal
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.places import Places
@@ -52,24 +57,53 @@ def connection(config: Config) -> mlmd.ConnectionConfig:
     )
 
 
+@contextlib.contextmanager
+def open_store(config: Config) -> Iterator[MetadataStore]:
+    """Opens ML Metadata.
+
+    Raises:
+      ConfigError: it is not there, or damaged.
+    """
+    try:
+        with metadata.Metadata(connection(config)) as handle:
+            yield handle.store
+    except (RuntimeError, StatusError) as error:
+        reason = str(error).partition("storage with error: ")[2] or str(error)
+        reason = reason.removeprefix("Error when executing query: ").partition(" query:")[0]
+        raise ConfigError(
+            f"ML Metadata must be readable. Received: {_place(config)}: {reason.rstrip('.')}. "
+            "Restore it, or name another with --metadata; a file that is moved away is made anew."
+        ) from None
+
+
 def read_run(config: Config, name: str) -> list[Execution]:
     """The executions of the pipeline's run of that name, in the order in which they began.
 
     Raises:
       ConfigError: there is none.
     """
-    with metadata.Metadata(connection(config)) as handle:
-        store = handle.store
+    with open_store(config) as store:
         pipelines = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
         contexts = [run for pipeline in pipelines for run in store.get_children_contexts_by_context(pipeline.id)]
         run = next((run for run in contexts if run.type == "pipeline_run" and run.name == name), None)
         if run is None:
-            place = json.loads(config.to_json())["metadata"] or Places(config).metadata
             raise ConfigError(
-                f"ML Metadata must know the run. Received: {place}, which does not. Name the right one with --metadata."
+                f"ML Metadata must know the run. Received: {_place(config)}, which does not. "
+                "Name the right one with --metadata."
             )
         executions = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id)
         return [_describe(store, execution) for execution in executions]
+
+
+def _place(config: Config) -> str:
+    return json.loads(config.to_json())["metadata"] or Places(config).metadata
+
+
+def check_outputs(executions: Iterable[Execution]) -> None:
+    """Raises DamageError if what one of the stages made and sealed is not there as it was."""
+    for execution in executions:
+        for artifact in execution.outputs.values():
+            check_seal(artifact.uri)
 
 
 def _describe(store, execution: mlmd.Execution) -> Execution:

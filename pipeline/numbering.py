@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from ml_metadata import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.dsl.io import fileio
-from tfx.orchestration import metadata
 
 from pipeline.config import Config
-from pipeline.lineage import connection
+from pipeline.lineage import open_store
 from pipeline.places import Places
 
 PASSED_OVER = "higgs.PassedOver"  # the type of executions that stand for a number only
@@ -25,12 +24,12 @@ SYSTEM, EXECUTIONS = ".system", "executor_execution"  # TFX's own folders of eac
 def pass_over_used(config: Config) -> None:
     """Makes ML Metadata number its next execution higher than all that have written to the artifacts folder."""
     last_used = max(_numbers(Places(config).artifacts), default=0)
-    with metadata.Metadata(connection(config)) as handle:
-        newest = handle.store.get_executions(ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False))
+    with open_store(config) as store:
+        newest = store.get_executions(ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False))
         n_missing = last_used - max((execution.id for execution in newest), default=0)
         if n_missing > 0:
-            type_id = handle.store.put_execution_type(mlmd.ExecutionType(name=PASSED_OVER))
-            handle.store.put_executions([mlmd.Execution(type_id=type_id)] * n_missing)
+            type_id = store.put_execution_type(mlmd.ExecutionType(name=PASSED_OVER))
+            store.put_executions([mlmd.Execution(type_id=type_id)] * n_missing)
 
 
 def _numbers(artifacts: str) -> Iterator[int]:

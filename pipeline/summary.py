@@ -19,7 +19,7 @@ from components.verdict import VERDICT_PROPERTY, Verdict
 from datasets.files import whole
 from pipeline.config import Config
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, read_run
+from pipeline.lineage import Execution, check_outputs, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -41,9 +41,13 @@ def summarize(config: Config, run: str) -> dict:
 
     Returns:
       The summary; its `results` is the folder that holds `summary.json` and `config.json`.
+
+    Raises:
+      DamageError: what a stage made is not there as it was.
     """
     places = Places(config)
     executions = read_run(config, run)
+    check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"]
     evaluation, blessing = (outputs["HiggsEvaluator"][key] for key in ("evaluation", "blessing"))

@@ -45,10 +45,11 @@ def make(config: Config, summary: dict) -> Page:
     import tensorflow as tf
 
     from components.sealed import model_path
-    from pipeline.lineage import read_run
+    from pipeline.lineage import check_outputs, read_run
     from report.events import score, scorer
 
     executions = read_run(config, summary["run"])
+    check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"].uri
     models = {name: tf.saved_model.load(model_path(outputs[f"Trainer.{name}"]["model"])) for name in MODELS}

@@ -11,8 +11,11 @@ from tfx.orchestration.pipeline import RunOptions
 
 from components import ingestion
 from components.errors import IngestionError
+from components.ingestion import read_summary
+from datasets.shards import INDEX, DamageError, list_shards
 from pipeline.config import Config
 from pipeline.data import with_data
+from pipeline.errors import ConfigError
 from pipeline.execution import Runner
 from pipeline.graph import create_data_pipeline
 from pipeline.lineage import Execution, read_run
@@ -162,3 +165,39 @@ def test_two_stores_share_an_artifacts_folder_and_neither_takes_the_rows_of_the_
     assert again.cached
     assert again.outputs["examples"].uri == first.outputs["examples"].uri
     expect(again, 0, 1)
+
+
+@pytest.mark.parametrize("lost", [INDEX, "summary-00001.json", "Split-train/examples-00000-00000.tfrecord"])
+def test_damaged_examples_are_said_and_made_anew_as_the_line_says(data, lost):
+    first = ingest(data)
+    uri = Path(first.outputs["examples"].uri)
+    counts = {split: sum(classes.values()) for split, classes in read_summary(str(uri))["splits"].items()}
+    assert sum(counts.values()) == 2 * N_ROWS
+    (uri / lost).write_bytes((uri / lost).read_bytes()[:-10])
+    with pytest.raises(DamageError, match=f"Delete the folder of the examples, {uri}, and run again") as raised:
+        read_summary(str(uri))
+        list_shards([f"{uri}/Split-train/*"])
+    assert f"in {uri / lost}." in str(raised.value)
+    shutil.rmtree(uri)
+    second = ingest(data)
+    assert not second.cached
+    assert second.outputs["examples"].uri != str(uri)
+    expect(second, 0, 1)
+
+
+def test_lost_summary_is_said_instead_of_fewer_rows(data):
+    uri = Path(ingest(data).outputs["examples"].uri)
+    (uri / "summary-00001.json").unlink()
+    with pytest.raises(DamageError, match="other shards in index and summaries"):
+        read_summary(str(uri))
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, None])
+def test_damaged_metadata_are_one_line(data, content):
+    ingest(data)
+    store = data.parent / "runs" / "metadata.sqlite"
+    store.write_bytes(store.read_bytes()[:50_000] if content is None else content)
+    expected = f"ML Metadata must be readable. Received: {store}: .*database.*. Restore it"
+    with pytest.raises(ConfigError, match=expected) as raised:
+        ingest(data)
+    assert "\n" not in str(raised.value)

@@ -41,10 +41,18 @@ def flip_bit(folder: Path):
 def test_damage_is_one_line_with_file_and_remedy(model, damage, fault):
     damage(model)
     with pytest.raises(DamageError) as raised:
-        check_seal(str(model), IN_MODEL, "/artifact/7")
+        check_seal(str(model), IN_MODEL, str(model.parent))
     assert str(raised.value) == (
         f"What a stage made must be as it was written. Received: {fault.format(model)}. "
-        "Delete the folder /artifact/7 and run again."
+        f"Delete the folder {model.parent} and run again."
+    )
+
+
+def test_folder_that_is_gone_is_made_again_by_another_run(tmp_path):
+    with pytest.raises(DamageError) as raised:
+        check_seal(str(tmp_path / "7"))
+    assert str(raised.value) == (
+        f"What a stage made must be as it was written. Received: no folder {tmp_path}/7. Run again."
     )
 
 

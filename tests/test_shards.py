@@ -99,6 +99,12 @@ def test_examples_of_somebody_else_are_taken_as_they_are(examples):
     assert len(list_shards([f"{examples}/Split-train/*"])) == 2
 
 
+def test_damage_ends_a_command_in_its_line():
+    from pipeline.exits import _message
+
+    assert _message(DamageError("one line")) == "one line"
+
+
 def read_for_statistics(examples):
     import apache_beam as beam
 
