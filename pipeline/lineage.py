@@ -1,13 +1,15 @@
 """What ML Metadata knows of a run: its executions, their times, their artifacts."""
 
+import contextlib
 import dataclasses
 import json
-from urllib.parse import urlparse
+from collections.abc import Iterator
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 
 from pipeline.config import Config
+from pipeline.database import Database
 from pipeline.errors import ConfigError
 from pipeline.places import Places
 
@@ -34,21 +36,38 @@ class Execution:
 
 
 def connection(config: Config) -> mlmd.ConnectionConfig:
-    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names.
-
-    Raises:
-      ConfigError: the URL is no MySQL URL.
-    """
+    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names."""
     if not config.metadata:
         return metadata.sqlite_metadata_connection_config(Places(config).metadata)
-    url = urlparse(config.metadata)
-    if url.scheme != "mysql" or not url.hostname or not url.path.strip("/"):
-        raise ConfigError(
-            f"Metadata is kept in SQLite or MySQL. Received: {url.scheme}://... . "
-            "Write mysql://user:password@host:port/database."
-        )
+    database = Database.parse(config.metadata)
     return metadata.mysql_metadata_connection_config(
-        url.hostname, url.port or 3306, url.path.strip("/"), url.username or "", url.password or ""
+        database.host, database.port, database.name, database.user, database.password
+    )
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[metadata.Metadata]:
+    """The metadata, open.
+
+    Raises:
+      ConfigError: the file is damaged, or the server has no such database for this user.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            handle = stack.enter_context(metadata.Metadata(connection(config)))
+        except RuntimeError as error:
+            raise ConfigError(_fault(config, error)) from error
+        yield handle
+
+
+def _fault(config: Config, error: RuntimeError) -> str:
+    if not config.metadata:
+        words = str(error).partition(" with error: ")[2].rsplit(" query: ", 1)[0]
+        return f"Metadata must be readable. Received: {Places(config).metadata}: {words}. Move it away, and begin anew."
+    database = Database.parse(config.metadata)
+    return (
+        "Metadata needs a MySQL database that is there and takes user and password. Received: no connection to "
+        f"{database.name} at {database.place} as {database.user!r}. Correct --metadata, or make the database."
     )
 
 
@@ -58,7 +77,7 @@ def read_run(config: Config, name: str) -> list[Execution]:
     Raises:
       ConfigError: there is none.
     """
-    with metadata.Metadata(connection(config)) as handle:
+    with opened(config) as handle:
         store = handle.store
         pipelines = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
         contexts = [run for pipeline in pipelines for run in store.get_children_contexts_by_context(pipeline.id)]
