@@ -118,7 +118,7 @@ def session(
         with logged(log, verbose, password), Stages().shown():
             config = with_hyperparameters(config)
             _import_stages(config)
-            _check_stores(config)
+            _prepare_stores(config)
             yield config
 
 
@@ -146,14 +146,21 @@ def _import_stages(config) -> None:
         gc.enable()
 
 
-def _check_stores(config) -> None:
-    """Raises ConfigError unless there is a place for artifacts and metadata."""
+def _prepare_stores(config) -> None:
+    """Sees that there is a place for artifacts and metadata, and removes what killed runs left there.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    from pipeline.leftovers import remove_dead
     from pipeline.lineage import opened
     from pipeline.places import Places, check_writable
 
-    check_writable(Places(config).artifacts)
-    with opened(config):
-        pass
+    artifacts = Places(config).artifacts
+    check_writable(artifacts)
+    with opened(config) as handle:
+        if not config.metadata:  # other folders' runs share a database, and may be running
+            remove_dead(handle.store, artifacts)
 
 
 def _uses_cloud(config) -> bool:
