@@ -9,6 +9,7 @@ import tempfile
 import click
 
 from pipeline.exits import reported
+from pipeline.names import check_name
 
 DAY_S = 86_400.0
 
@@ -120,6 +121,7 @@ def schedule(cron, name, endpoint, token, namespace, service_account, experiment
         from kubeflow.client import Client
         from kubeflow.cron import check
 
+        check_name(name, "--name NAME")  # a folder is called so
         cron = check(cron)
         client = Client(endpoint, token, namespace, service_account)
         package = os.path.join(folder, "pipeline.yaml")

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 
 from datasets.files import UNFINISHED, remove_unfinished
@@ -31,8 +32,10 @@ class Places:
     def remove_unfinished(self) -> None:
         """Removes what commands that were killed left below the output folder, other than artifacts."""
         for top in (self.data, self.results, self.studies, self.tuning):
-            for folder, _, _ in os.walk(top):
+            for folder, folders, files in os.walk(top):
                 remove_unfinished(folder)
+                if os.path.dirname(folder) == self.results and not folders and files == ["config.json"]:
+                    shutil.rmtree(folder)  # the summary comes last
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

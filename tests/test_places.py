@@ -56,7 +56,10 @@ def test_what_killed_commands_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / ".rows.csv.0a1b2c3d.unfinished").write_text("half")
         (tmp_path / folder / "rows.csv").write_text("whole")
+    (tmp_path / "results" / "2").mkdir()
+    (tmp_path / "results" / "2" / "config.json").write_text("{}")
     places.remove_unfinished()
+    assert not (tmp_path / "results" / "2").exists()
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"rows.csv"}
 
 
