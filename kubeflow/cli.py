@@ -10,6 +10,7 @@ import click
 
 from kubeflow.releases import NEWEST, RELEASES
 from pipeline.exits import reported
+from pipeline.names import check_name
 
 DAY_S = 86_400.0
 
@@ -131,6 +132,7 @@ def schedule(cron, name, experiment, root, **given):
     with reported(), tempfile.TemporaryDirectory() as folder:
         from kubeflow.cron import check
 
+        check_name(name, "--name NAME")  # a folder is called so
         cron = check(cron)
         client = _connect(given)
         package = os.path.join(folder, "pipeline.yaml")

@@ -72,11 +72,14 @@ def _read(path: str) -> str:
 
 def _check(path: str, text: str) -> dict:
     try:
-        return values_of(json.loads(text))
-    except json.JSONDecodeError as error:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, thousands of brackets
+        words = str(error).partition(";")[0]
         raise ConfigError(
-            f"Tuned hyperparameters are JSON. Received: {path}: {error}. Take the file that a run with --tune wrote."
+            f"Tuned hyperparameters are JSON. Received: {path}: {words}. Take the file that a run with --tune wrote."
         ) from None
+    try:
+        return values_of(values)
     except ModelError as error:
         raise ConfigError(f"{path}: {error}") from None
 

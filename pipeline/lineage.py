@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlparse
 
 from ml_metadata import MetadataStore
 from ml_metadata.errors import StatusError
@@ -13,6 +12,7 @@ from tfx.orchestration import metadata
 
 from datasets.seals import check_seal
 from pipeline.config import Config
+from pipeline.database import Database
 from pipeline.errors import ConfigError
 from pipeline.places import Places
 
@@ -39,21 +39,12 @@ class Execution:
 
 
 def connection(config: Config) -> mlmd.ConnectionConfig:
-    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names.
-
-    Raises:
-      ConfigError: the URL is no MySQL URL.
-    """
+    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names."""
     if not config.metadata:
         return metadata.sqlite_metadata_connection_config(Places(config).metadata)
-    url = urlparse(config.metadata)
-    if url.scheme != "mysql" or not url.hostname or not url.path.strip("/"):
-        raise ConfigError(
-            f"Metadata is kept in SQLite or MySQL. Received: {url.scheme}://... . "
-            "Write mysql://user:password@host:port/database."
-        )
+    database = Database.parse(config.metadata)
     return metadata.mysql_metadata_connection_config(
-        url.hostname, url.port or 3306, url.path.strip("/"), url.username or "", url.password or ""
+        database.host, database.port, database.name, database.user, database.password
     )
 
 
@@ -62,18 +53,28 @@ def open_store(config: Config) -> Iterator[MetadataStore]:
     """Opens ML Metadata.
 
     Raises:
-      ConfigError: it is not there, or damaged.
+      ConfigError: the file is damaged, or the server has no such database for this user.
     """
     try:
         with metadata.Metadata(connection(config)) as handle:
             yield handle.store
     except (RuntimeError, StatusError) as error:
-        reason = str(error).partition("storage with error: ")[2] or str(error)
-        reason = reason.removeprefix("Error when executing query: ").partition(" query:")[0]
-        raise ConfigError(
-            f"ML Metadata must be readable. Received: {_place(config)}: {reason.rstrip('.')}. "
-            "Restore it, or name another with --metadata; a file that is moved away is made anew."
-        ) from None
+        raise ConfigError(_fault(config, error)) from error
+
+
+def _fault(config: Config, error: Exception) -> str:
+    if not config.metadata:
+        reason = str(error).partition(" with error: ")[2] or str(error)
+        reason = reason.removeprefix("Error when executing query: ").rsplit(" query:", 1)[0].rstrip(".")
+        return (
+            f"ML Metadata must be readable. Received: {Places(config).metadata}: {reason}. "
+            "Restore it, or move it away: the next run begins anew."
+        )
+    database = Database.parse(config.metadata)
+    return (
+        "Metadata needs a MySQL database that is there and takes user and password. Received: no connection to "
+        f"{database.name} at {database.place} as {database.user!r}. Correct --metadata, or make the database."
+    )
 
 
 def read_run(config: Config, name: str) -> list[Execution]:

@@ -151,6 +151,7 @@ def test_killed_run_is_finished_by_the_same_command(tmp_path):
     run = Run(code, output, tmp_path / "runs")
     assert run.cached >= {"HiggsExampleGen", "StatisticsGen", "Transform", "Trainer.baseline"}
     assert "Trainer.candidate" not in run.cached
+    assert len(list(run.folder.glob("artifacts/Trainer.candidate/model*/*"))) == 2  # model and logs of the second run
 
 
 def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):

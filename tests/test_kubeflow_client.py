@@ -314,6 +314,14 @@ def test_wrong_token_and_dead_endpoint_are_one_line_and_exit_code_2(server):
         assert expected in output
 
 
+def test_schedule_whose_name_is_no_folder_is_refused_before_anything_is_asked(server):
+    arguments = ("--name", "../higgs", "--cron", "0 0 3 * * *", "--endpoint", server.url, *OPTIONS)
+    code, output = higgs("kubeflow", "schedule", *arguments)
+    assert code == 2
+    assert output.startswith("Error: A name has 1 to 50 letters") and output.count("\n") == 1
+    assert server.requests == []
+
+
 def test_page_to_log_in_is_not_taken_for_kubeflow(client, server, package):
     server.faults = {"GET /": LOGIN_PAGE, "POST /": LOGIN_PAGE}
     with pytest.raises(KubeflowError) as caught:
