@@ -56,7 +56,7 @@ def test_pipeline_ends_with_the_verdict_of_a_local_run(outputs, compiled, blesse
 def test_blessed_model_is_pushed_and_says_where_its_rows_come_from(outputs, compiled):
     [version] = (compiled.parent / "pushed" / "serving" / "higgs").iterdir()
     assert (version / "saved_model.pb").exists()
-    assert "rows: simulated" in (version / "assets.extra" / "source.txt").read_text()
+    assert "Rows: simulated." in (version / "assets.extra" / "model_card.md").read_text()
     assert outputs["higgs-pusher"]["pushed_model"].metadata["pushed_destination"] == str(version)
 
 
