@@ -80,7 +80,7 @@ def test_candidate_is_compared_with_the_model_that_is_served_where_the_pusher_pu
 def test_blessed_model_is_pushed_and_says_where_its_rows_come_from(outputs, compiled):
     version = max((compiled.parent / "pushed" / "serving" / "higgs").iterdir())
     assert (version / "saved_model.pb").exists()
-    assert "rows: simulated" in (version / "assets.extra" / "source.txt").read_text()
+    assert "Rows: simulated." in (version / "assets.extra" / "model_card.md").read_text()
     assert outputs["higgs-pusher"]["pushed_model"].metadata["pushed_destination"] == str(version)
 
 

@@ -225,6 +225,22 @@ def test_folder_that_is_not_as_it_was_pushed_is_never_named(base):
     assert names(base) == [["c"], ["c"]]  # there is no other that could be stable
 
 
+def test_no_folder_is_renamed_after_it_has_appeared(base, later, monkeypatch):
+    renamed = []
+    rename = os.rename
+    monkeypatch.setattr(
+        durable.os, "rename", lambda source, to: (renamed.append(Path(source).name), rename(source, to))
+    )
+    for content in "abcdef":
+        push(base, content, promoted=content in "abc", keep=2)
+        later(3600)
+    versions.promote(str(base))
+    versions.roll_back(str(base))
+    versions.restore(str(base))
+    assert len(renamed) == 6
+    assert all(name.startswith("incoming-") for name in renamed)
+
+
 def test_models_beside_each_other_keep_their_entries(tmp_path):
     for name in ("higgs", "other"):
         push(tmp_path / "serving" / name, "a")
