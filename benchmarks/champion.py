@@ -1,0 +1,88 @@
+"""Whether what is served ever gets worse: whole runs of the pipeline, one after another, into one serving folder.
+
+    python -m benchmarks.champion --runs 20
+
+Each run trains another candidate, some good, some cut short, on the same simulated rows. Prints a line for each: the
+verdict, and what is served afterwards, by its binary crossentropy on the rows of `eval` and on 200,000 fresh ones, which
+no run has seen. Exits with 1 if the former rose once.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.processes import ROOT
+from components.served import stable_version
+from components.sums import crossentropies
+from datasets.simulate import write_csv
+from models.features import FEATURES
+
+ARCHITECTURES = (
+    "small",
+    "medium",
+    "dropout,hidden_units=128x2",
+    "batch_norm,hidden_units=64x2",
+    "l2,hidden_units=64x3",
+)
+EPOCHS = (3, 60, 5, 200, 20)
+FRESH_ROWS, FRESH_SEED = 200_000, 4308
+
+
+def run(folder: Path, n_rows: int, number: int) -> dict:
+    """The summary of one run; its candidate is trained for a time that differs from run to run."""
+    architecture = ARCHITECTURES[number % len(ARCHITECTURES)]
+    epochs = EPOCHS[(number + number // len(EPOCHS)) % len(EPOCHS)]
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--simulate", str(n_rows), "--output", str(folder / "runs")]
+    command += ["--architecture", architecture, "--epochs", str(epochs), "--set", f"train.seed={number}"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if result.returncode not in (0, 3):
+        raise SystemExit(result.stdout + result.stderr)
+    return json.loads(max(folder.glob("runs/results/*/summary.json")).read_text())
+
+
+def bce(model: str, labels: np.ndarray, features: np.ndarray) -> tuple[float, float]:
+    """The binary crossentropy of a SavedModel in nats, and its standard error."""
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(model).signatures["serving_features"]
+    columns = {name: tf.constant(features[:, index]) for index, name in enumerate(FEATURES)}
+    losses = crossentropies(labels, serve(**columns)["probability"].numpy())
+    return float(losses.mean()), float(losses.std() / np.sqrt(len(losses)))
+
+
+@click.command()
+@click.option("--runs", default=20, show_default=True, help="One after another.")
+@click.option("--rows", default=10_000, show_default=True, help="Simulated, the same for all runs.")
+def main(runs: int, rows: int):
+    """Runs the pipeline again and again and watches what is served."""
+    n_worse, n_blessed, served_bce = 0, 0, None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_csv(str(folder / "fresh.csv"), FRESH_ROWS, FRESH_SEED)
+        fresh = np.loadtxt(folder / "fresh.csv", delimiter=",", dtype=np.float32)
+        for number in range(runs):
+            summary = run(folder, rows, number)
+            verdict = summary["verdict"]
+            n_blessed += verdict["blessed"]
+            before, served_bce = served_bce, verdict["candidate"] if verdict["blessed"] else served_bce
+            n_worse += before is not None and served_bce > before
+            served = stable_version(str(folder / "runs" / "serving" / "higgs"))
+            anew, error = bce(served.folder, fresh[:, 0], fresh[:, 1:]) if served else (float("nan"),) * 2
+            candidate = summary["models"]["candidate"]
+            print(
+                f"{number}: {candidate['name']}, {candidate['epochs']} epochs: "
+                f"{'blessed' if verdict['blessed'] else 'refused'}, {verdict['reason']} Served: eval "
+                f"{served_bce or float('nan'):.4f}, fresh rows {anew:.4f} (standard error {error:.4f})",
+                flush=True,
+            )
+    print(f"{n_blessed} of {runs} blessed; what is served got worse on eval {n_worse} times")
+    sys.exit(n_worse > 0)
+
+
+if __name__ == "__main__":
+    main()
