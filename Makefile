@@ -27,15 +27,15 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerf
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test bench setup lock lint clean image test-image
+.PHONY: run test bench setup setup-dev lock lint clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
 	$(BIN)/higgs run $(if $(DATA),--data '$(DATA)',--simulate --patience 30) $(ARGS)
 
-## Runs the tests; ARGS are handed to pytest.
-test: setup
-	$(BIN)/python -m pytest $(ARGS)
+## Runs the tests, two at a time; ARGS are handed to pytest.
+test: setup-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 ## Compares stock TFX with ours at SIZES rows; ARGS are handed to `benchmarks.stages`. DATA has real rows to train on.
 bench: setup
@@ -44,6 +44,9 @@ bench: setup
 
 ## Installs what requirements.txt locks into $(VENV), once.
 setup: $(READY)
+
+## Installs what tests and linters need, too.
+setup-dev: $(READY)-dev
 
 $(READY): requirements.txt pyproject.toml | $(UV)
 	@glibc=$$(getconf GNU_LIBC_VERSION | cut -d' ' -f2); \
@@ -54,12 +57,17 @@ $(READY): requirements.txt pyproject.toml | $(UV)
 		exit 2; } ;; \
 	*) echo "PYTHON is 3.10, 3.11, 3.12 or 3.13. Received: $(PYTHON). Use PYTHON=3.10."; exit 2 ;; \
 	esac
+	@echo "Setting up Python $(PYTHON) and TFX in $(VENV), once. This downloads about 1 GB and takes one to three minutes."
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	@command -v g++ >/dev/null || \
 		.uv/bin/python -m pip install --quiet --require-hashes --requirement requirements-compiler.txt
 	@command -v g++ >/dev/null || export CC='$(ZIG) cc' CXX='$(ZIG) c++'; \
 		VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.txt
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY)-dev: requirements-dev.txt $(READY)
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes --compile-bytecode --requirement requirements-dev.txt
 	@touch $@
 
 # The lock pins uv itself, with its hashes, so pip need not trust anything else.
@@ -79,16 +87,18 @@ test-image: image
 	$(DOCKER) run --rm --network none --volume '$(CURDIR):/src:ro' --workdir /src $(IMAGE)-test \
 		python -m pytest -p no:cacheprovider $(ARGS)
 
-## Writes requirements.txt anew from requirements.in, for every Python at once.
-lock: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-strip-extras \
-		--output-file requirements.txt requirements.in
-	echo ziglang | $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-strip-extras \
-		--output-file requirements-compiler.txt -
+LOCK = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-strip-extras
 
-## Looks for what a linter finds.
-lint: setup
+## Writes the locks anew, for every Python at once: of a run, of the tests, of the compiler.
+lock: $(UV)
+	$(LOCK) --universal --python-version 3.10 --output-file requirements.txt requirements.in
+	$(LOCK) --universal --python-version 3.10 --output-file requirements-dev.txt requirements-dev.in
+	echo ziglang | $(LOCK) --output-file requirements-compiler.txt -
+
+## Looks for what a linter finds, and for code that is not formatted.
+lint: setup-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 ## Removes what setup installed. Runs and data stay.
 clean:

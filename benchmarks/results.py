@@ -1,12 +1,12 @@
 """Results: one JSON file that measurements are added to, a table and a plot."""
 
 import json
-import os
 from pathlib import Path
 from statistics import median
 
 from benchmarks.machine import machine
 from benchmarks.processes import ROOT
+from datasets.files import whole
 
 FOLDER = ROOT / "runs" / "benchmarks"
 SIDES = ("stock", "ours", "limit")
@@ -47,9 +47,8 @@ def add(path: Path, entries: list[dict], keys: tuple[str, ...]) -> dict:
     others = [entry for entry in results["measurements"] if tuple(entry[key] for key in keys) not in new]
     results["measurements"] = others + entries
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(unfinished, path)
+    with whole(path) as file:
+        file.write(json.dumps(results, indent=1) + "\n")
     return results
 
 

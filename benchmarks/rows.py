@@ -1,9 +1,9 @@
 """The simulated rows that everything is measured on, and the folders of what is made of them."""
 
 import dataclasses
-import os
 from pathlib import Path
 
+from datasets.files import whole
 from datasets.simulate import write_csv
 from models.features import COLUMNS
 
@@ -35,11 +35,9 @@ class Place:
         path = self.folder / "headed" / "rows.csv"
         if not path.exists():
             path.parent.mkdir(exist_ok=True, parents=True)
-            unfinished = path.with_suffix(".unfinished")
-            with open(self.csv()) as rows, open(unfinished, "w") as file:
+            with open(self.csv()) as rows, whole(path) as file:
                 file.write(",".join(COLUMNS) + "\n")
                 file.writelines(rows)
-            os.replace(unfinished, path)
         return str(path.parent)
 
     def made(self, stage: str, side: str) -> Path:

@@ -14,6 +14,7 @@ from components.errors import IngestionError
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+QUOTES = b"\"'"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Block:
     Attributes:
       text: the lines, each ended by a newline but for the file's last one.
       first_line: the number of the first line in its file, from 1.
-      first_row: the number of the first line among the data lines of all files, from 0.
+      first_row: the number of the block's first data line among those of all files, from 0; blank lines are none.
       path: the file.
     """
 
@@ -35,15 +36,25 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """How a file begins: its first line and whether that line is a header, that is, holds not one number."""
+    """How a file begins.
+
+    Attributes:
+      first_line: its first line that is not blank; empty if there is none.
+      is_header: whether that line is a header; see `is_header`.
+    """
 
     first_line: bytes
     is_header: bool
 
     @property
-    def names(self) -> list[str]:
-        """The column names of a header, without quotes and spaces."""
-        return [name.strip(" \"'\t") for name in self.first_line.decode("utf-8", "replace").split(",")]
+    def fields(self) -> list[str]:
+        """What the first line holds, without quotes and padding."""
+        return [field.decode("utf-8", "replace") for field in split_fields(self.first_line)]
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names in a header; None where columns stand in HIGGS's order: without names, or below mere numbers."""
+        return None if not self.is_header or is_numbering(split_fields(self.first_line)) else self.fields
 
 
 def open_csv(path: str) -> BinaryIO:
@@ -94,8 +105,6 @@ def read_lines(path: str) -> Iterator[bytes]:
     rest = b""
     at_start = True
     for chunk in read_chunks(path):
-        if at_start:
-            chunk, at_start = chunk.removeprefix(BYTE_ORDER_MARK), False
         end = chunk.rfind(b"\n") + 1
         if not end:
             rest += chunk
@@ -105,23 +114,43 @@ def read_lines(path: str) -> Iterator[bytes]:
                     f"{len(rest):,} bytes. End each row with a newline."
                 )
             continue
-        yield rest + chunk[:end]
-        rest = chunk[end:]
+        text = rest + chunk[:end]
+        yield text.removeprefix(BYTE_ORDER_MARK) if at_start else text
+        rest, at_start = chunk[end:], False
     if rest:
-        yield rest
+        yield rest.removeprefix(BYTE_ORDER_MARK) if at_start else rest
 
 
 def read_head(path: str) -> Head:
-    """Reads the first line of `path`.
+    """Reads how `path` begins."""
+    for text in read_lines(path):
+        if text := text.lstrip():
+            first_line = text.partition(b"\n")[0].rstrip()
+            return Head(first_line, is_header(split_fields(first_line)))
+    return Head(b"", is_header=False)
 
-    Raises:
-      IngestionError: the file holds no line.
-    """
-    lines = next(read_lines(path), b"")
-    first_line = lines.split(b"\n", 1)[0].rstrip(b"\r")
-    if not lines.strip():
-        raise IngestionError(f"A CSV file must hold rows. Received: {path}, which is empty. Name another file.")
-    return Head(first_line, not any(is_number(field) for field in first_line.split(b",")))
+
+def split_fields(line: bytes) -> list[bytes]:
+    """The fields of a line, without quotes around them, padding and line end."""
+    return [_unquote(field.strip()) for field in line.split(b",")]
+
+
+def _unquote(field: bytes) -> bytes:
+    is_quoted = len(field) > 1 and field[0] == field[-1] and field[0] in QUOTES
+    return field[1:-1].strip() if is_quoted else field
+
+
+def is_header(fields: list[bytes]) -> bool:
+    """Whether a first line is a header: not one of its fields is a number, or they number the columns."""
+    return not any(map(is_number, fields)) or is_numbering(fields)
+
+
+def is_numbering(fields: list[bytes]) -> bool:
+    """Whether fields are 0, 1, 2, ... or 1, 2, 3, ..., as pandas and others write above columns without names."""
+    if len(fields) < 2 or not all(map(is_number, fields)):
+        return False
+    numbers = [float(field) for field in fields]
+    return numbers[0] in (0, 1) and numbers == [numbers[0] + place for place in range(len(fields))]
 
 
 def is_number(field: bytes) -> bool:
@@ -136,22 +165,23 @@ def is_number(field: bytes) -> bool:
 def read_blocks(path: str, head: Head, first_row: int = 0) -> Iterator[Block]:
     """Yields the data of `path`, header dropped, as numbered blocks."""
     line = 1
+    header_ahead = head.is_header
     for text in read_lines(path):
-        if line == 1 and head.is_header:
-            _, _, text = text.partition(b"\n")
-            line = 2
+        if header_ahead and (data := text.lstrip()):
+            data = data.partition(b"\n")[2]
+            line += text.count(b"\n", 0, len(text) - len(data))
+            text, header_ahead = data, False
         if text:
             yield Block(text, line, first_row, path)
-        n_lines = count_lines(text)
-        line += n_lines
-        first_row += n_lines
+        line += text.count(b"\n")
+        first_row += count_data_lines(text)
 
 
-def count_lines(text: bytes) -> int:
-    """The number of lines in `text`, the last of which may lack its newline."""
-    return text.count(b"\n") + (bool(text) and not text.endswith(b"\n"))
+def count_data_lines(text: bytes) -> int:
+    """The number of lines in `text` that are not blank."""
+    return sum(map(bool, map(bytes.strip, text.split(b"\n"))))
 
 
 def count_rows(path: str) -> int:
-    """The number of data lines of `path`: its lines less a header. Reads the whole file."""
-    return sum(map(count_lines, read_lines(path))) - read_head(path).is_header
+    """The number of data lines of `path`: those that are not blank, less a header. Reads the whole file."""
+    return sum(map(count_data_lines, read_lines(path))) - read_head(path).is_header

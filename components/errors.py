@@ -21,6 +21,10 @@ class UnservableModelError(ValueError):
     """The exported model does not answer requests as it must."""
 
 
+class VersionsError(ValueError):
+    """The served versions cannot be read, or not be changed as asked."""
+
+
 @contextlib.contextmanager
 def ingestion_errors() -> Iterator[None]:
     """Around a Beam pipeline that reads data: what is the data's own fault leaves it as an IngestionError."""

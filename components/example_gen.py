@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from google.protobuf import json_format, struct_pb2
 from tfx import types
 from tfx.components.example_gen import component
@@ -19,11 +18,12 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import IngestionError, ingestion_errors
+from components.errors import ingestion_errors
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
+from components.repeats import write_repeats
 from components.splits import RowRange, SplitRule
+from datasets.listing import match_files
 
-SUFFIXES = (".csv", ".csv.gz")
 ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
 
 
@@ -39,6 +39,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """See `HiggsExampleGen`.
 
         Raises:
+          DatasetError: there are no files, or they are no data.
           IngestionError: the data cannot be used; the message names file, line, rule and remedy.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
@@ -60,6 +61,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         with ingestion_errors(), self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
+        write_repeats(examples.uri, rule)
         check_splits(read_summary(examples.uri))
 
 
@@ -134,11 +136,4 @@ def _input_paths(exec_properties: dict[str, Any]) -> list[str]:
     config = example_gen_pb2.Input()
     proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-    pattern = os.path.join(base, config.splits[0].pattern)
-    [matches] = FileSystems.match([pattern])
-    paths = sorted(metadata.path for metadata in matches.metadata_list)
-    # A folder also holds what is no data; a file that was named outright is taken whatever its name.
-    paths = paths if paths == [pattern] else [path for path in paths if path.endswith(SUFFIXES)]
-    if not paths:
-        raise IngestionError(f"Data must be {' or '.join(SUFFIXES)} files. Received: none at {pattern}. Name others.")
-    return paths
+    return match_files(os.path.join(base, config.splits[0].pattern))

@@ -17,7 +17,9 @@ from apache_beam.io.filesystems import FileSystems
 from components.csv_blocks import Block, count_rows, read_blocks, read_head
 from components.csv_rows import BadRow, RowParser
 from components.errors import IngestionError
-from components.splits import SplitRule
+from components.repeats import HashFiles, read_repeats
+from components.splits import SplitRule, hash_rows
+from datasets.listing import escape
 from datasets.records import RecordCodec
 from datasets.threads import in_threads
 
@@ -89,6 +91,7 @@ class IngestFile(beam.DoFn):
         counts = np.zeros((len(ingestion.rule.names), 2), np.int64)
         shards = [_ShardWriter(uri, source.index) for uri in ingestion.split_uris]
         quarantine = _Quarantine(ingestion.summary_uri, source.index)
+        hashes = HashFiles(ingestion.summary_uri, ingestion.rule, source.index)
         blocks = read_blocks(source.path, parser.head, source.first_row)
         for encoded in in_threads(lambda block: self._encode(parser, block), blocks):
             if encoded.bad and ingestion.bad_rows == STOP:
@@ -96,24 +99,28 @@ class IngestFile(beam.DoFn):
             for shard, records in zip(shards, encoded.records, strict=True):
                 shard.write(records)
             quarantine.write(encoded.bad)
+            hashes.write(encoded.hashes)
             counts += encoded.counts
-        for writer in (*shards, quarantine):
+        for writer in (*shards, quarantine, hashes):
             writer.close()
         _write_summary(ingestion, source, counts, quarantine.n_rows)
         yield source.path
 
     def _encode(self, parser: RowParser, block: Block) -> "_EncodedBlock":
         rows = parser.parse(block)
-        splits = self._ingestion.rule.assign(rows.values[1:], rows.numbers)
+        hashes = hash_rows(rows.values[1:])
+        splits = self._ingestion.rule.assign(hashes, rows.numbers)
         records = self._codec.encode(rows.values)
         n_splits = len(self._ingestion.rule.names)
         counts = np.bincount(2 * splits + (rows.values[0] == 1), minlength=2 * n_splits).reshape(n_splits, 2)
-        return _EncodedBlock([records[splits == split] for split in range(n_splits)], counts, rows.bad)
+        masks = [splits == split for split in range(n_splits)]
+        return _EncodedBlock([records[mask] for mask in masks], [hashes[mask] for mask in masks], counts, rows.bad)
 
 
 @dataclasses.dataclass(frozen=True)
 class _EncodedBlock:
     records: list[np.ndarray]  # uint8 [n_rows, record_bytes] per split
+    hashes: list[np.ndarray]  # uint64 [n_rows] per split
     counts: np.ndarray  # int64 [n_splits, 2], background and signal
     bad: Sequence[BadRow]
 
@@ -191,22 +198,41 @@ def read_summary(uri: str) -> dict:
     """Adds up the summaries of all files of an ingestion.
 
     Returns:
-      `files`, a list of paths; `splits`, rows by split and class; `n_bad`; `bad_rows`, the files that hold them.
+      `files`, a list of paths; `empty`, those of them without rows; `splits`, rows by split and class; `n_bad`;
+      `bad_rows`, the files that hold them; `repeats`, see `read_repeats`.
     """
-    [matches] = FileSystems.match([os.path.join(uri, "summary-*.json")])
-    total = {"files": [], "splits": {}, "n_bad": 0}
-    for path in sorted(metadata.path for metadata in matches.metadata_list):
+    total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri)}
+    for path in _find(uri, "summary-*.json"):
         with FileSystems.open(path) as file:
             summary = json.loads(file.read())
         total["files"].append(summary["file"])
+        if not summary["n_bad"] + sum(sum(classes.values()) for classes in summary["splits"].values()):
+            total["empty"].append(summary["file"])
         total["n_bad"] += summary["n_bad"]
         for name, classes in summary["splits"].items():
             counts = total["splits"].setdefault(name, dict.fromkeys(classes, 0))
             for label, n_rows in classes.items():
                 counts[label] += n_rows
-    [matches] = FileSystems.match([os.path.join(uri, "bad_rows-*.tsv")])
-    total["bad_rows"] = sorted(metadata.path for metadata in matches.metadata_list)
+    total["bad_rows"] = _find(uri, "bad_rows-*.tsv")
     return total
+
+
+def _find(uri: str, names: str) -> list[str]:
+    [matches] = FileSystems.match([os.path.join(escape(uri), names)])
+    return sorted(metadata.path for metadata in matches.metadata_list)
+
+
+def remarks(summary: dict) -> list[str]:
+    """What a person should know of the data beside the counts of rows, a line each."""
+    lines = []
+    if summary["n_bad"]:
+        lines.append(f"{summary['n_bad']:,} bad rows left out: {', '.join(summary['bad_rows'])}")
+    if summary["empty"]:
+        lines.append(f"{len(summary['empty']):,} empty files passed over: {', '.join(summary['empty'])}")
+    for pair in summary["repeats"]:
+        n_rows = sum(summary["splits"][pair["split"]].values())
+        lines.append(f"{pair['n']:,} of {n_rows:,} rows of {pair['split']} are rows of {pair['other']} as well")
+    return lines
 
 
 def check_splits(summary: dict) -> None:
@@ -217,6 +243,11 @@ def check_splits(summary: dict) -> None:
     """
     splits = summary["splits"]
     n_rows = sum(sum(classes.values()) for classes in splits.values())
+    if len(summary["empty"]) == len(summary["files"]):
+        which = "which is empty" if len(summary["files"]) == 1 else "which are empty"
+        raise IngestionError(
+            f"Data must hold rows. Received: {', '.join(summary['files'])}, {which}. Name another file."
+        )
     if not n_rows:
         raise IngestionError(
             f"Data must hold rows. Received: none in {', '.join(summary['files'])}, {summary['n_bad']:,} bad. "

@@ -1,4 +1,4 @@
-"""HiggsPusher: TFX's Pusher, except that a reader of the destination never sees half a model.
+"""HiggsPusher: TFX's Pusher, except that a model is known by its content and appears whole, on the disk, or not at all.
 
 The stock executor copies file by file into the version's own folder, and pushes an unchanged model again as a new
 version.
@@ -6,26 +6,26 @@ version.
 
 import logging
 import os
-import time
+import shutil
 
 from tfx.components.pusher import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs
-from tfx.utils import io_utils, json_utils, path_utils, proto_utils
+from tfx.utils import json_utils, path_utils, proto_utils
 
+from components import durable, versions
 from components.infra_validator import HAS_MODEL_PROPERTY
-from components.versions import SOURCE_FILE, find_rolled_back, newest_version, offer, on_offer, read_source
 
 LOGGER = logging.getLogger("higgs.pusher")
 
 
 class Executor(executor.Executor):
-    """Copies a blessed model beside the versions, then renames it into place."""
+    """Copies a blessed model beside the versions, and has it served."""
 
     def Do(self, input_dict, output_dict, exec_properties) -> None:
-        """Pushes the model if it is blessed; not if the newest version is that very model, or if it was rolled back."""
+        """Pushes the model if it is blessed; not if it is served already, or was rolled back."""
         self._log_startup(input_dict, output_dict, exec_properties)
         [pushed] = output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         if not self.CheckBlessing(input_dict):
@@ -35,21 +35,20 @@ class Executor(executor.Executor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         base = destination.filesystem.base_directory
         settings = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "{}")
-        [model] = input_dict[standard_component_specs.MODEL_KEY]
-        source = f"model: {model.uri}\nrows: {settings.get('origin', 'unknown')}\n"
-        rolled_back = find_rolled_back(base, source)
-        if rolled_back:
-            LOGGER.warning("Not pushed: this very model was rolled back as version %d of %s.", rolled_back, base)
+        about = {"origin": settings.get("origin", "unknown")}
+        outcome = versions.push(
+            base,
+            copy=lambda folder: copy_model(self.GetModelPath(input_dict), folder),
+            describe=lambda version, digest: (about, {}),
+            promoted=settings.get("promote") != versions.MANUAL,
+            keep=settings.get("keep", versions.N_KEPT),
+        )
+        if outcome.rolled_back:
+            LOGGER.warning("Not pushed: this model was rolled back as version %d of %s.", outcome.rolled_back, base)
             self._MarkNotPushed(pushed)
             return
-        served = on_offer(base)
-        if served and read_source(base, served[-1]) == source:
-            version = served[-1]
-        else:
-            version = max(int(time.time()), newest_version(base) + 1)
-            push(self.GetModelPath(input_dict), base, version, source)
-        offer(base)
-        self._MarkPushed(pushed, pushed_destination=os.path.join(base, str(version)), pushed_version=str(version))
+        version = str(outcome.version)
+        self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
 
     def GetModelPath(self, input_dict) -> str:
         """The model's folder; the infra validator's copy, which holds warm-up requests, where there is one."""
@@ -65,15 +64,11 @@ class HiggsPusher(component.Pusher):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def push(model_path: str, base: str, version: int, source: str) -> None:
-    """Copies a SavedModel to `base/version`.
-
-    The copy is made under a name that TF Serving passes over, since it is no number, and renamed when complete.
-    """
-    incoming = os.path.join(base, f"incoming-{version}")
-    if fileio.exists(incoming):
-        fileio.rmtree(incoming)
-    io_utils.copy_dir(model_path, incoming)
-    fileio.makedirs(os.path.dirname(os.path.join(incoming, SOURCE_FILE)))
-    io_utils.write_string_file(os.path.join(incoming, SOURCE_FILE), source)
-    fileio.rename(incoming, os.path.join(base, str(version)))
+def copy_model(source: str, target: str) -> None:
+    """Copies a SavedModel, from wherever TFX can read, to a folder of this machine and to its disk."""
+    for folder, _, names in fileio.walk(source):
+        inside = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
+        durable.make_folder(inside)
+        for name in names:
+            with fileio.open(os.path.join(folder, name), "rb") as file, durable.new_file(f"{inside}/{name}") as copy:
+                shutil.copyfileobj(file, copy)

@@ -81,11 +81,11 @@ class SplitRule:
         """The same rule with every range counted from the first row."""
         return dataclasses.replace(self, ranges=tuple((name, rows.resolve(n_rows)) for name, rows in self.ranges))
 
-    def assign(self, features: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    def assign(self, hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """The split of each row.
 
         Args:
-          features: float32 [n_features, n_rows].
+          hashes: uint64 [n_rows], as `hash_rows` makes them of the rows' features.
           numbers: int64 [n_rows], the rows' places in the data.
 
         Returns:
@@ -94,7 +94,7 @@ class SplitRule:
         by_place = {name for name, _ in self.ranges}
         hashed = [index for index, name in enumerate(self.names) if name not in by_place]
         bounds = np.cumsum([self.weights[index][1] for index in hashed])
-        bucket = hash_rows(features) % np.uint64(bounds[-1])
+        bucket = (hashes >> np.uint64(32)) % np.uint64(bounds[-1])
         splits = np.array(hashed)[np.searchsorted(bounds, bucket, side="right")]
         for name, rows in reversed(self.ranges):  # the first range named wins where two overlap
             splits[rows.contains(numbers)] = self.names.index(name)
@@ -102,7 +102,7 @@ class SplitRule:
 
 
 def hash_rows(features: np.ndarray) -> np.ndarray:
-    """A hash of each row's 32-bit values, strongly universal in its upper half, which is what is returned.
+    """A hash of each row's 32-bit values, strongly universal in its upper half. All of it tells rows apart.
 
     Multilinear hashing: sum_j w_j * v_j modulo 2**64 with random 64-bit weights (Lemire and Kaser, "Strongly universal
     string hashing is fast", The Computer Journal 57 (2014) 1624, section 3).
@@ -111,7 +111,7 @@ def hash_rows(features: np.ndarray) -> np.ndarray:
       features: float32 [n_features, n_rows]. Zero and minus zero count as the same value.
 
     Returns:
-      uint64 [n_rows], below 2**32.
+      uint64 [n_rows].
     """
     # A fixed seed: the same row must fall into the same split today and next year.
     offset, *weights = np.random.Generator(np.random.PCG64(4308)).integers(
@@ -120,4 +120,4 @@ def hash_rows(features: np.ndarray) -> np.ndarray:
     total = np.full(features.shape[1], offset)
     for weight, column in zip(weights, features, strict=True):
         total += weight * (column + np.float32(0)).view(np.uint32)
-    return total >> np.uint64(32)
+    return total

@@ -1,198 +1,277 @@
-"""The versions of a model in its serving folder, and TF Serving's configuration for them.
+"""Changes of what is served: push, promote, roll back, restore. See `components.served` for the rules that they keep.
 
-    serving/models.config                       which versions to load, and what `stable` and `canary` mean
-    serving/higgs/<version>/                    a version on offer
-    serving/higgs/<version>/assets.extra/rolled_back.txt    marks one that is not, though its folder is still there
-    serving/higgs/retired-<version>/, rolled-back-<version>/    put by; names that are no numbers, so never loaded
-
-What TF Serving does with models.config, which it reads again every few seconds, decides how this is done
-(`ServerCore::ReloadConfig`, tensorflow_serving/model_servers/server_core.cc):
-
-- It looks at the labels before it looks at the versions to load, and drops the whole change if a label that is in use
-  moves to a version that is not loaded. Loading a version and moving a label there in one change can never succeed. So
-  new versions are loaded because their folder appears (policy `all`), and a label that must wait for one is looked at
-  again, with the next reading, until the version is there.
-- Requests without a label go to the highest version that is loaded. So a version that is rolled back must be
-  unloaded. Policy `specific` does that in the same change that moves the labels to a loaded version: no request fails.
-- A label that is not in use may be given to a version that is not loaded yet, if the server is started with
-  --allow_version_labels_for_unavailable_models. So there is no `canary` under policy `specific`, and the next push,
-  which goes back to `all`, can give it anew.
+Each change is made under one lock and is one rename of models.config. What a killed command left behind is removed by
+the next one; the same command again finds the change made, or makes it, and never goes a step further.
 """
 
+import dataclasses
 import os
-import re
 import time
+from collections.abc import Callable
 
-import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
+from components import durable, served
+from components.errors import VersionsError
+from components.history import (
+    CANARY,
+    CANARY_SUFFIX,
+    ON_OFFER,
+    PROMOTE,
+    PUSH,
+    RESTORE,
+    ROLLBACK,
+    ROLLED_BACK,
+    STABLE,
+    Event,
+    Served,
+    replay,
+)
+from components.served import EXTRA, digest_model
+from components.serving_lock import INCOMING, changing, nothing_pushed
 
-STABLE, CANARY = "stable", "canary"
-CONFIG_FILE = "models.config"  # beside the models' folders
-SERVER_ROOT = "/models"  # where the serving folder is mounted in TF Serving's container
-SOURCE_FILE = os.path.join("assets.extra", "source.txt")  # TF Serving leaves assets.extra alone
-ROLLED_BACK_FILE = os.path.join("assets.extra", "rolled_back.txt")
-ROLLED_BACK, RETIRED = "rolled-back", "retired"
-N_KEPT = 2  # newest versions on offer; the stable one stays as well
-SETTLED_S = 30  # by then every server has read models.config, which it does every 10 s, and loaded what it says
+AUTOMATIC, MANUAL = "automatic", "manual"  # how a version that was pushed becomes the stable one
+N_KEPT = 5
+SETTLED_S = 60.0  # by then every server, which reads models.config every 10 s, has let go of what it no longer lists
 
-_Policy = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
-
-
-def on_offer(base: str) -> list[int]:
-    """The versions that are served or may be, ascending."""
-    return [version for version in _numbers(base) if not _is_marked(base, version)]
-
-
-def newest_version(base: str) -> int:
-    """The highest version that was ever pushed below `base` and is still there, on offer or not; 0 if there is none."""
-    return max(_numbers(base) + _numbers(base, RETIRED) + _numbers(base, ROLLED_BACK), default=0)
-
-
-def labels(base: str) -> dict[str, int]:
-    """Label to version, as TF Serving is told."""
-    return dict(_read_entry(base).version_labels)
+Describe = Callable[[int, str], tuple[dict, dict[str, str]]]
 
 
-def read_source(base: str, version: int | str) -> str:
-    """What was written down about a version when it was pushed; empty if nothing was."""
-    return _read_text(os.path.join(base, str(version), SOURCE_FILE))
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """What came of a push.
 
-
-def find_rolled_back(base: str, source: str) -> int:
-    """The version of this source that was rolled back; 0 if there is none."""
-    folders = {version: str(version) for version in _numbers(base) if _is_marked(base, version)}
-    folders |= {version: f"{ROLLED_BACK}-{version}" for version in _numbers(base, ROLLED_BACK)}
-    return next((version for version, folder in folders.items() if read_source(base, folder) == source), 0)
-
-
-def offer(base: str) -> None:
-    """Labels the newest version, whose folder has just appeared: canary, or stable if it is the first.
-
-    Does nothing if it has a label already, so that a push that was cut off can be done again.
+    Attributes:
+      version: as which the model is served; 0 if it is not.
+      rolled_back: as which this very model was rolled back, so that it was not pushed; 0 if it was not.
     """
-    versions = on_offer(base)
-    if versions[-1] in labels(base).values():
-        return
-    for version in _numbers(base):
-        if _is_marked(base, version):  # not loaded since it was rolled back; the policy will no longer keep it out
-            _put_by(base, version, ROLLED_BACK)
-    stable = _stable(base, versions, (versions[:-1] or versions)[-1])
-    _write_config(base, stable)
-    for version in versions[:-N_KEPT]:
-        if version != stable:
-            _put_by(base, version, RETIRED)
+
+    version: int
+    rolled_back: int = 0
 
 
-def promote(base: str) -> int:
-    """Makes the newest version on offer the stable one; returns it, or 0 if there is none."""
-    versions = on_offer(base)
-    if versions:
-        _write_config(base, versions[-1])
-    return versions[-1] if versions else 0
+def check_base(base: str) -> None:
+    """Raises VersionsError unless versions can be kept below `base`."""
+    if "://" in base:
+        raise VersionsError(
+            f"Models are pushed to a folder, with locks and renames. Received: {base}. Mount it, and name its folder."
+        )
+    if base.endswith(CANARY_SUFFIX):
+        raise VersionsError(
+            f"No model is called as another's canary. Received: {os.path.basename(base)}. Choose another --set name=."
+        )
 
 
-def settles_in_s(base: str) -> float:
-    """How long the configuration must be left alone before `stable` may move to a version that it has just brought."""
-    path = _config_path(base)
-    changed_s = tf.io.gfile.stat(path).mtime_nsec / 1e9 if tf.io.gfile.exists(path) else 0.0
-    return max(0.0, changed_s + SETTLED_S - time.time())
+def push(
+    base: str,
+    copy: Callable[[str], None],
+    describe: Describe = lambda version, digest: ({}, {}),
+    promoted: bool = True,
+    keep: int = N_KEPT,
+) -> Pushed:
+    """Makes a model a version, unless it is the stable one or the canary already, or was rolled back.
+
+    Args:
+      base: the folder of the model's versions.
+      copy: writes the SavedModel's files to the folder that it is given, and to the disk.
+      describe: from the version and its digest to what `higgs serving status` shows of it, and to the texts of
+        files for assets.extra by name.
+      promoted: whether it becomes stable at once; otherwise it is the canary. The first one is always stable.
+      keep: how many versions stay, the stable one and the one before always.
+
+    Raises:
+      VersionsError: versions cannot be kept there.
+    """
+    check_base(base)
+    durable.make_folder(os.path.dirname(base))
+    with changing(base) as bring:
+        state = served.read(base)
+        number = max(int(time.time()), *(version + 1 for version in (0, *state.pushed, *_numbers(base))))
+        incoming = os.path.join(base, f"{INCOMING}{number}")
+        durable.make_folder(incoming)
+        copy(incoming)
+        digest = digest_model(incoming)
+        known = {state.state(version): version for version in state.known_by(digest)}
+        if ROLLED_BACK in known:
+            return Pushed(0, known[ROLLED_BACK])
+        if STABLE in known:
+            return Pushed(state.stable)
+        if CANARY in known:
+            if promoted:
+                _record(base, _promotion(state, state.canary))
+            return Pushed(state.canary)
+        about, files = describe(number, digest)
+        for name, text in files.items():
+            durable.make_folder(os.path.join(incoming, EXTRA))
+            with durable.new_file(os.path.join(incoming, EXTRA, name)) as file:
+                file.write(text.encode())
+        bring(number)
+        durable.rename_folder(incoming, os.path.join(base, str(number)))
+        sound = state.stable if _is_whole(base, state, state.stable) else 0
+        named = {"stable": number, "beside": sound} if promoted or not sound else {"stable": sound, "canary": number}
+        event = Event(PUSH, _now(), **named, versions=(number,), digest=digest, about=about)
+        retired = _to_retire(state.after(event), keep)
+        _record(base, dataclasses.replace(event, retired=retired))
+        return Pushed(number)
 
 
-def roll_back(base: str) -> tuple[int, int]:
-    """Takes the newest version on offer out of service.
+def promote(base: str, version: int = 0) -> int:
+    """Makes the canary the stable version, or the one that is named.
 
     Returns:
-      That version and the stable one afterwards; zeros if there are not two versions on offer.
+      The stable version; the same one when asked again.
+
+    Raises:
+      VersionsError: there is no such version, or it was not promoted for a reason.
     """
-    versions = on_offer(base)
-    if len(versions) < 2:
-        return 0, 0
-    *versions, withdrawn = versions
-    _write_text(os.path.join(base, str(withdrawn), ROLLED_BACK_FILE), time.strftime("%Y-%m-%d %H:%M:%S %z\n"))
-    stable = _stable(base, versions, versions[-1])
-    _write_config(base, stable)
-    return withdrawn, stable
+    with changing(base):
+        state = _read(base)
+        chosen = version or state.canary
+        if chosen == state.stable or (not chosen and state.last.kind == PROMOTE):
+            return state.stable
+        if not chosen:
+            raise VersionsError(
+                f"A canary is promoted. Received: none in {base}. Push one with --set serving.promote=manual, "
+                "or name a version."
+            )
+        if chosen < state.stable or chosen not in state.pushed or state.state(chosen) not in (CANARY, ON_OFFER):
+            raise VersionsError(
+                "A version is promoted that is on offer and newer than the stable one. "
+                f"Received: {_describe(state, chosen)}; {state.stable} is stable. "
+                "See higgs serving status, or go back with higgs serving rollback --to VERSION."
+            )
+        _record(base, _promotion(state, chosen))
+        return chosen
 
 
-def restore(base: str) -> int:
-    """Puts the version rolled back last on offer again; returns it, or 0 if none was since the last push."""
-    marked = [version for version in _numbers(base) if _is_marked(base, version)]
-    if not marked:
-        return 0
-    tf.io.gfile.remove(os.path.join(base, str(marked[0]), ROLLED_BACK_FILE))
-    _write_config(base, _stable(base, on_offer(base), marked[0]))
-    return marked[0]
+def roll_back(base: str, to: int = 0) -> tuple[tuple[int, ...], int]:
+    """Takes the canary out of service; or else the stable version, for the one that was stable before.
+
+    Asked again, it does nothing more: further back leads `to` only.
+
+    Args:
+      base: the folder of the model's versions.
+      to: a version that was stable once, to go back to; all that came after it is rolled back.
+
+    Returns:
+      The versions rolled back, and the stable one.
+
+    Raises:
+      VersionsError: there is none before.
+    """
+    with changing(base):
+        state = _read(base)
+        if state.last.kind == ROLLBACK and to in (0, state.stable):
+            return state.last.versions, state.stable
+        stable = to or (state.stable if state.canary else state.previous)
+        if not stable:
+            raise VersionsError(
+                f"A rollback needs an earlier version that was stable. Received: {state.stable} only in {base}. "
+                "Push a better one."
+            )
+        if stable != state.stable and (stable not in state.before or stable in state.retired):
+            raise VersionsError(
+                f"A rollback leads to a version that was stable and is there. Received: {_describe(state, to)}. "
+                "See higgs serving status."
+            )
+        between = (v for v in state.pushed if stable < v <= state.stable and state.state(v) in (STABLE, ON_OFFER))
+        withdrawn = tuple(sorted({*between, state.canary} - {0}))
+        if withdrawn:
+            _record(base, Event(ROLLBACK, _now(), stable, versions=withdrawn))
+        return withdrawn, stable
 
 
-def _stable(base: str, versions: list[int], otherwise: int) -> int:
-    """The version that is labelled stable, if it is among these."""
-    labelled = labels(base).get(STABLE)
-    return labelled if labelled in versions else otherwise
+def withdraw(base: str, version: int, reason: str) -> bool:
+    """Takes a version that does not load out of service, as if it had not been pushed.
+
+    Returns:
+      Whether that could be done: not if it is the only one.
+    """
+    with changing(base):
+        state = _read(base)
+        stable = state.previous if state.stable == version else state.stable
+        if not stable:
+            return False
+        if version in (*state.listed, *state.before):
+            beside = state.last.beside if stable == state.stable and state.last.beside != version else 0
+            canary = state.canary if state.canary != version else 0
+            _record(base, Event(ROLLBACK, _now(), stable, canary, beside, versions=(version,), reason=reason))
+        return True
 
 
-def _write_config(base: str, stable: int) -> None:
-    """Replaces the model's entry in models.config."""
-    config = _read_config(base)
-    entry = _read_entry(base)
-    entry.name = os.path.basename(base)
-    entry.base_path = f"{SERVER_ROOT}/{entry.name}"
-    entry.model_platform = "tensorflow"
-    entry.version_labels.clear()
-    entry.version_labels[STABLE] = stable
-    versions = on_offer(base)
-    if versions != _numbers(base):
-        policy = _Policy(specific=_Policy.Specific(versions=versions))
-    else:
-        policy = _Policy(all=_Policy.All())
-        if versions[-1] != stable:
-            entry.version_labels[CANARY] = versions[-1]
-    entry.model_version_policy.CopyFrom(policy)
-    others = [other for other in config.model_config_list.config if other.name != entry.name]
-    models = model_server_config_pb2.ModelConfigList(config=sorted([*others, entry], key=lambda model: model.name))
-    text = text_format.MessageToString(model_server_config_pb2.ModelServerConfig(model_config_list=models))
-    path = _config_path(base)
-    partial = f"{path}.{os.getpid()}.partial"
-    _write_text(partial, text)
-    tf.io.gfile.rename(partial, path, overwrite=True)
+def restore(base: str) -> tuple[tuple[int, ...], int]:
+    """Undoes the last rollback, if nothing has happened since.
+
+    Returns:
+      The versions restored, and the stable one; the same ones when asked again.
+
+    Raises:
+      VersionsError: the last change was no rollback.
+    """
+    with changing(base):
+        state = _read(base)
+        if state.last.kind == RESTORE:
+            return state.last.versions, state.stable
+        if state.last.kind != ROLLBACK:
+            raise VersionsError(
+                "A rollback is undone as long as it is the last change. "
+                f"Received: a {state.last.kind} as the last one in {base}. See higgs serving status."
+            )
+        was = state.undone.last
+        event = Event(RESTORE, _now(), was.stable, was.canary, was.beside, versions=state.last.versions)
+        _record(base, event)
+        return event.versions, event.stable
 
 
-def _read_entry(base: str) -> model_server_config_pb2.ModelConfig:
-    models = _read_config(base).model_config_list.config
-    return next((m for m in models if m.name == os.path.basename(base)), model_server_config_pb2.ModelConfig())
+def _promotion(state: Served, version: int) -> Event:
+    return Event(PROMOTE, _now(), stable=version, beside=state.stable)
 
 
-def _read_config(base: str) -> model_server_config_pb2.ModelServerConfig:
-    return text_format.Parse(_read_text(_config_path(base)), model_server_config_pb2.ModelServerConfig())
+def _describe(state: Served, version: int) -> str:
+    return f"{version}, {state.state(version)}" if version in state.pushed else f"{version}, which was never pushed"
 
 
-def _config_path(base: str) -> str:
-    return os.path.join(os.path.dirname(base), CONFIG_FILE)
+def _record(base: str, event: Event) -> None:
+    """Makes a change: the one write of models.config.
+
+    Raises:
+      VersionsError: a version that would be named is not whole; nothing has changed then.
+    """
+    events = served.read_events(base)
+    name = os.path.basename(base)
+    events[name] = [*events.get(name, []), event]
+    state = replay(events[name])
+    for version in sorted(state.listed):
+        if not _is_whole(base, state, version):
+            raise VersionsError(
+                "A version that is served is the one that was pushed. "
+                f"Received: {os.path.join(base, str(version))}, whose files are others or missing. "
+                "Bring them back, or push another model."
+            )
+    durable.write(served.config_path(base), served.render(events))
 
 
-def _numbers(base: str, prefix: str = "") -> list[int]:
-    """The versions, ascending, whose folders are called by their number, behind a prefix if one is given."""
-    names = tf.io.gfile.listdir(base) if tf.io.gfile.exists(base) else []
-    pattern = re.compile(rf"{prefix}-(\d+)/?" if prefix else r"(\d+)/?")
-    return sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
+def _is_whole(base: str, state: Served, version: int) -> bool:
+    found = served.find(base, state, version)
+    return found is not None and os.path.isdir(found.folder) and digest_model(found.folder) == found.digest
 
 
-def _is_marked(base: str, version: int) -> bool:
-    return tf.io.gfile.exists(os.path.join(base, str(version), ROLLED_BACK_FILE))
+def _to_retire(state: Served, keep: int) -> tuple[int, ...]:
+    """The oldest versions, down to `keep`; none that is named, was until just now, or is the way back."""
+    there = [version for version in state.pushed if version not in state.retired]
+    lately = _now(-SETTLED_S)
+    needed = {*state.listed, state.previous, *(v for v, at in state.unlisted.items() if at >= lately)}
+    return tuple([version for version in there if version not in needed][: max(0, len(there) - keep)])
 
 
-def _put_by(base: str, version: int, prefix: str) -> None:
-    tf.io.gfile.rename(os.path.join(base, str(version)), os.path.join(base, f"{prefix}-{version}"))
+def _now(offset_s: float = 0.0) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset_s))
 
 
-def _read_text(path: str) -> str:
-    if not tf.io.gfile.exists(path):
-        return ""
-    with tf.io.gfile.GFile(path) as file:
-        return file.read()
+def _read(base: str) -> Served:
+    state = served.read(base)
+    if not state.last:
+        raise nothing_pushed(base)
+    return state
 
 
-def _write_text(path: str, text: str) -> None:
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(text)
+def _numbers(base: str) -> list[int]:
+    return [int(name) for name in os.listdir(base) if name.isdecimal()] if os.path.isdir(base) else []

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from datasets import DatasetError
+from datasets.files import sync_folder
 from datasets.provenance import remove_marker
 
 FILE_NAME = "HIGGS.csv.gz"
@@ -63,8 +64,9 @@ def download(
                     f"The data set has SHA-256 {sha256}. Received: {part.digest.hexdigest()} from {url}. The file was "
                     f"deleted; try again, or {SIMULATE}."
                 )
-        os.replace(part.path, path)
         remove_marker(path)
+        os.replace(part.path, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise DatasetError(
             f"The data set must be written to disk. Received: {error.strerror} at {path}. Choose another folder, or "

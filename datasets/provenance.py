@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from datasets.files import whole
+
 SIMULATED = "simulated"
 MARKER_SUFFIX = ".simulated.json"
 
@@ -33,13 +35,8 @@ def get_marker_path(path: Path) -> Path:
 
 def write_marker(path: Path, **facts: int | str) -> None:
     """Mark the data file at `path` as simulated, with these facts about it."""
-    marker = get_marker_path(path)
-    temporary = marker.with_name(f".{marker.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps({"origin": SIMULATED, **facts}, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, marker)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(get_marker_path(path)) as file:
+        file.write(json.dumps({"origin": SIMULATED, **facts}, indent=2) + "\n")
 
 
 def remove_marker(path: Path) -> None:

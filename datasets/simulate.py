@@ -22,6 +22,7 @@ from datasets import DatasetError
 from datasets.collisions import collide
 from datasets.decimals import format_rows
 from datasets.detector import detect
+from datasets.files import whole
 from datasets.provenance import SIMULATED, is_simulated, remove_marker, write_marker
 from datasets.reconstruction import reconstruct
 from datasets.threads import N_THREADS, in_threads
@@ -59,17 +60,14 @@ def write_csv(path: str | os.PathLike, n_rows: int, seed: int, progress: Callabl
     path = Path(path)
     _check_request(n_rows, seed)
     suffix = _check_destination(path, n_rows)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with whole(path, "wb") as file:
             sha256 = _write_blocks(file, suffix == ".csv.gz", n_rows, seed, progress)
-        # The marker goes first: a crash between the two lines must not leave simulated rows that pass for real ones.
-        write_marker(path, generator_version=GENERATOR_VERSION, seed=seed, n_rows=n_rows, sha256=sha256)
-        os.replace(temporary, path)
+            # The marker goes first: a crash between the two must not leave simulated rows that pass for real ones.
+            write_marker(path, generator_version=GENERATOR_VERSION, seed=seed, n_rows=n_rows, sha256=sha256)
     except OSError as error:
         raise DatasetError(_explain(error, path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
         if not path.exists():
             remove_marker(path)
     return path

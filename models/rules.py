@@ -4,6 +4,8 @@ import dataclasses
 
 from models.errors import ModelError
 
+LARGEST = 2**31 - 1  # whole number that TensorFlow and numpy take everywhere
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
@@ -26,16 +28,16 @@ class Rules:
     seed: int = 0
 
     def __post_init__(self):
-        for name, rule, holds in (
+        _check(
+            self,
+            "train",
             ("epochs", "at least 1", self.epochs >= 1),
             ("patience", "at least 1", self.patience >= 1),
             ("batch_size", "at least 1", self.batch_size >= 1),
             ("learning_rate", "above 0", self.learning_rate > 0),
             ("decay_epochs", "above 0", self.decay_epochs > 0),
             ("seed", "at least 0", self.seed >= 0),
-        ):
-            if not holds:
-                raise ModelError(f"train.{name} is {rule}. Received: {getattr(self, name)}. Correct the setting.")
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +59,25 @@ class TuningRules:
     seed: int = 0
 
     def __post_init__(self):
-        for name, rule, holds in (
+        _check(
+            self,
+            "tuner",
             ("trials", "at least 1", self.trials >= 1),
             ("max_s", "above 0", self.max_s > 0),
             ("epochs", "at least 1, or 0 for train.epochs", self.epochs >= 0),
             ("patience", "at least 1, or 0 for train.patience", self.patience >= 0),
             ("seed", "at least 0", self.seed >= 0),
-        ):
-            if not holds:
-                raise ModelError(f"tuner.{name} is {rule}. Received: {getattr(self, name)}. Correct the setting.")
+        )
 
     def of_trials(self, rules: Rules) -> Rules:
         """The rules by which a trial is trained, where training itself has `rules`."""
         return dataclasses.replace(rules, epochs=self.epochs or rules.epochs, patience=self.patience or rules.patience)
+
+
+def _check(rules: object, section: str, *checks: tuple[str, str, bool]) -> None:
+    """Raises ModelError for the first field whose rule does not hold, or whose whole number is too large."""
+    values = dataclasses.asdict(rules)
+    sizes = [(name, f"at most {LARGEST:,}", value <= LARGEST) for name, value in values.items() if type(value) is int]
+    for name, rule, holds in (*checks, *sizes):
+        if not holds:
+            raise ModelError(f"{section}.{name} is {rule}. Received: {values[name]}. Correct the setting.")

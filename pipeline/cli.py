@@ -7,13 +7,14 @@ import click
 
 from kubeflow.cli import kubeflow
 from kubeflow.serving.cli import predict, serving
-from pipeline.exits import BLESSED, NOT_BLESSED, reported
+from pipeline.exits import BLESSED, NOT_BLESSED, RESUMED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
 from report.cli import report, report_run, tensorboard
 from study.cli import study
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="higgs-pipeline", prog_name="higgs")
 def cli():
     """Trains a network on HIGGS and serves it only if it beats a tiny one.
 
@@ -32,12 +33,15 @@ for command in (study, report, tensorboard, kubeflow, predict, serving):
 @session_options
 def run(**options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""
-    with reported():
+    with reported(RESUMED):
         with session(**options) as config:
-            from pipeline import local_runner, summary
+            from pipeline import summary
+            from pipeline.execution import execute
 
-            local_runner.run(config)
-            outcome = summary.summarize(config)
+            name = execute(config)
+            if not name:
+                return
+            outcome = summary.summarize(config, name)
             outcome["report"] = report_run(config, outcome)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)
@@ -54,7 +58,7 @@ def download(path):
     """Downloads HIGGS.csv.gz (2.8 GB) to PATH, going on where an earlier download broke off."""
     from datasets.download import download
 
-    with reported():
+    with reported(RESUMED):
         download(path)
     click.echo(f"Real rows: {os.path.abspath(path)}")
 

@@ -8,16 +8,20 @@ Presets are functions that return a `Config`; `override` applies `key=value` tex
 import dataclasses
 import difflib
 import json
+import re
 import typing
 from collections.abc import Iterable
 
 from components.splits import RowRange
+from components.versions import AUTOMATIC, MANUAL, N_KEPT
 from models.rules import Rules, TuningRules
 from pipeline.errors import ConfigError
+from pipeline.names import check_name
 from pipeline.runners import RUNNERS
 
 BAD_ROWS = ("stop", "quarantine")
 ORIGINS = ("real", "simulated")
+MAX_WEIGHT = 1_000_000  # of a split: far below the 32 bits of the hash that rows are divided by
 
 
 def require(condition: bool, key: str, rule: str, received: object) -> None:
@@ -51,7 +55,9 @@ class DataConfig:
         require(self.bad_rows in BAD_ROWS, "data.bad_rows", f"is one of {', '.join(BAD_ROWS)}", self.bad_rows)
         require(self.origin in ORIGINS, "data.origin", f"is one of {', '.join(ORIGINS)}", self.origin)
         for name in ("train", "val", "eval"):
-            require(getattr(self, name) >= 1, f"data.{name}", "is a weight of at least 1", getattr(self, name))
+            weight = getattr(self, name)
+            require(weight >= 1, f"data.{name}", "is a weight of at least 1", weight)
+            require(weight <= MAX_WEIGHT, f"data.{name}", f"is a weight of at most {MAX_WEIGHT:,}", weight)
         for text in self.row_ranges.values():
             RowRange.parse(text)
 
@@ -131,6 +137,29 @@ class GateConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ServingConfig:
+    """What becomes of a blessed model.
+
+    Attributes:
+      promote: `automatic`, and it is stable once pushed, or `manual`: a canary until `higgs serving promote`.
+      keep: how many versions stay on the disk; the stable one and the one before always do.
+      url: of a TF Serving's REST interface, http://host:8501, that is asked whether it has loaded a version that was
+        pushed; a version that it cannot load is taken back. Empty to ask nobody.
+    """
+
+    promote: str = AUTOMATIC
+    keep: int = N_KEPT
+    url: str = ""
+
+    def __post_init__(self):
+        ways = (AUTOMATIC, MANUAL)
+        require(self.promote in ways, "serving.promote", f"is one of {', '.join(ways)}", self.promote)
+        require(self.keep >= 2, "serving.keep", "is at least 2: the stable version and the one before", self.keep)
+        address = re.fullmatch(r"(https?://[^/\s]+/?)?", self.url)
+        require(bool(address), "serving.url", "is http://host:port, or empty", self.url)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides a run.
 
@@ -149,6 +178,7 @@ class Config:
     train: TrainConfig = TrainConfig()
     tuner: TunerConfig = TunerConfig()
     gate: GateConfig = GateConfig()
+    serving: ServingConfig = ServingConfig()
     output: str = "runs"
     artifacts: str = ""
     name: str = "higgs"
@@ -158,6 +188,7 @@ class Config:
     cache: bool = True
 
     def __post_init__(self):
+        check_name(self.name, "--set name=NAME")
         require(self.runner.lower() in RUNNERS, "runner", f"is one of {', '.join(RUNNERS)}", self.runner)
 
     def to_json(self) -> str:
@@ -174,7 +205,7 @@ class Config:
         """The configuration of `to_json`, likewise without a password."""
         sections = {field.name: field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)}
         fields = json.loads(text)
-        fields |= {name: section(**fields[name]) for name, section in sections.items()}
+        fields |= {name: section(**fields.get(name, {})) for name, section in sections.items()}
         return cls(**{**fields, "beam_args": tuple(fields["beam_args"])})
 
 
@@ -201,13 +232,24 @@ def keys(section: object = Config, prefix: str = "") -> list[str]:
     return names
 
 
+def _closest(key: str) -> str | None:
+    """The key that was meant: the most like it, with or without its section, and the first of several."""
+
+    def likeness(known: str) -> float:
+        texts = known, known.rpartition(".")[2]
+        return max(difflib.SequenceMatcher(None, key, text).ratio() for text in texts)
+
+    closest = max(keys(), key=likeness)
+    return closest if likeness(closest) >= 0.5 else None
+
+
 def _replace(section, path: list[str], text: str, key: str):
     fields = {field.name: field for field in dataclasses.fields(section)}
     field = fields.get(path[0])
     nested = field is not None and dataclasses.is_dataclass(field.type)
     if field is None or nested != (len(path) > 1):
-        close = difflib.get_close_matches(key, keys(), n=1, cutoff=0.5)
-        remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(keys())}."
+        close = _closest(key)
+        remedy = f"Did you mean {close}?" if close else f"Use one of {', '.join(keys())}."
         raise ConfigError(f"There is no setting of this name. Received: {key!r}. {remedy}")
     value = getattr(section, field.name)
     new = _replace(value, path[1:], text, key) if nested else _convert(text, field.type, key)

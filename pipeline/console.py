@@ -54,7 +54,8 @@ def logged(path: str, verbose: bool, secret: str = "") -> Iterator[None]:
 def _copy(source: int, targets: tuple[int, ...]) -> None:
     while piece := os.read(source, 1 << 16):
         for target in targets:
-            os.write(target, piece)
+            with contextlib.suppress(OSError):  # a reader that has gone; who writes to the pipe must not wait for ever
+                os.write(target, piece)
     os.close(source)
 
 

@@ -9,7 +9,7 @@ import importlib.util
 from pathlib import Path
 
 # The modules that decide what stages make of their inputs.
-INGESTION = ("components", "datasets.records", "datasets.threads")
+INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.threads")
 TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
 TRAINING = ("models", "datasets.records")
 SERVING = ("components",)

@@ -1,40 +1,104 @@
 """How a command ends: its exit codes, and one line where the input is at fault."""
 
 import contextlib
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import click
 
-BLESSED, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 2, 3, 130
+BLESSED, BAD_INPUT, NOT_BLESSED = 0, 2, 3
+SIGNALLED = 128  # and the signal's number on top, as shells have it
 
 NO_SPACE = ("No space left on device", "database or disk is full")  # as the system and as SQLite say it
+NO_READER = "Broken pipe"
+STOPPING = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrupt without us
+RESUMED = "The same command goes on where this one stopped."
 
 
 @contextlib.contextmanager
-def reported() -> Iterator[None]:
-    """Turns the faults of input into one line and exit code 2; a bug keeps its traceback, and Python's exit code 1."""
+def reported(again: str = "") -> Iterator[None]:
+    """Turns the faults of input into one line and exit code 2; a bug keeps its traceback, and Python's exit code 1.
+
+    Args:
+      again: what to tell of the same command if this one is interrupted, by SIGINT, SIGTERM or SIGHUP.
+    """
+    _open_streams()
     try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("Interrupted. The same command goes on with the stage where this run stopped.", err=True)
-        sys.exit(INTERRUPTED)
+        with _interruptible():
+            yield
+    except KeyboardInterrupt as interrupt:
+        _tell(f"Interrupted. {again}".strip())
+        sys.exit(SIGNALLED + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     except Exception as error:
-        if any(words in str(error) for words in NO_SPACE):
-            message = "A run needs room on the disk. Received: no space left. Free some and run again."
-        elif _is_bad_input(error):
-            message = str(error)
-        else:
+        message = _message(error)
+        if message is None:
             raise
-        click.echo(f"Error: {message}", err=True)
+        _tell(f"Error: {message}")
         sys.exit(BAD_INPUT)
 
 
+def _open_streams() -> None:
+    """Gives a closed standard stream /dev/null: the next file to be opened would take its number, and what it gets."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - stays open
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Makes every signal that asks a process to stop a KeyboardInterrupt, unless it is ignored, as by nohup."""
+
+    def stop(number, _):
+        raise KeyboardInterrupt(number)
+
+    in_main = threading.current_thread() is threading.main_thread()  # no other thread may handle signals
+    handled = [number for number in STOPPING if in_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _tell(text: str) -> None:
+    """Says one line on standard error, if somebody is there to read it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would try again at its end, and fail
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _message(error: Exception) -> str | None:
+    """What to say of an error; None if it is a bug."""
+    if any(words in str(error) for words in NO_SPACE):
+        return "A run needs room on the disk. Received: no space left. Free some and run again."
+    if NO_READER in str(error):
+        return "What a command prints needs a reader. Received: a closed pipe. Read to the end, or send it to a file."
+    return str(error) if _is_bad_input(error) else None
+
+
 def _is_bad_input(error: Exception) -> bool:
-    from components.errors import AnomalyError, IngestionError, MissingBaselineError, UnservableModelError
+    from components.errors import (
+        AnomalyError,
+        IngestionError,
+        MissingBaselineError,
+        UnservableModelError,
+        VersionsError,
+    )
     from datasets import DatasetError
     from models.errors import ModelError
     from pipeline.errors import ConfigError, ServingError
 
-    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError)
+    of_components = (IngestionError, AnomalyError, MissingBaselineError, UnservableModelError, VersionsError)
     return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))

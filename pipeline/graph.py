@@ -19,9 +19,10 @@ from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
 from components.infra_validator import HiggsInfraValidator
 from components.pusher import HiggsPusher
+from components.served import fingerprint
 from components.statistics_gen import HiggsStatisticsGen
 from components.transform import HiggsTransform
-from components.versions import newest_version
+from components.versions import check_base
 from models.architectures import named
 from models.features import COLUMNS
 from pipeline.config import Config
@@ -137,6 +138,7 @@ def create_pipeline(config: Config) -> Pipeline:
 def gate_components(config: Config, data: DataComponents, candidate: Trainer, baseline: Trainer) -> list:
     """What judges the candidate, tries it out, and serves it."""
     places = Places(config)
+    check_base(places.serving)
     evaluator = HiggsEvaluator(
         examples=data.examples,
         model=candidate.outputs["model"],
@@ -160,10 +162,13 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),
-        # Not cached while another model is being served: a push that was undone since is done again.
         custom_config={
-            "newest_version": newest_version(places.serving) if config.cache else None,
             "origin": config.data.origin,
+            "promote": config.serving.promote,
+            "keep": config.serving.keep,
+            "url": config.serving.url,
+            # Cached only while the same is served: a push that was undone since is done again.
+            "served": fingerprint(places.serving) if config.cache else None,
         },
     )
     return [evaluator, infra_validator, pusher]

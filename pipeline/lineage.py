@@ -52,38 +52,24 @@ def connection(config: Config) -> mlmd.ConnectionConfig:
     )
 
 
-def newest_run(config: Config) -> tuple[str, list[Execution]]:
-    """The name and the executions of the pipeline's newest run, in the order in which they began.
-
-    Raises:
-      ConfigError: there is none.
-    """
-    return _read_run(config, lambda runs: max(runs, key=lambda run: run.id))
-
-
 def read_run(config: Config, name: str) -> list[Execution]:
     """The executions of the pipeline's run of that name, in the order in which they began.
 
     Raises:
       ConfigError: there is none.
     """
-    return _read_run(config, lambda runs: next(run for run in runs if run.name == name))[1]
-
-
-def _read_run(config: Config, choose) -> tuple[str, list[Execution]]:
     with metadata.Metadata(connection(config)) as handle:
         store = handle.store
         pipelines = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
         contexts = [run for pipeline in pipelines for run in store.get_children_contexts_by_context(pipeline.id)]
-        try:
-            run = choose([context for context in contexts if context.type == "pipeline_run"])
-        except (ValueError, StopIteration):
+        run = next((run for run in contexts if run.type == "pipeline_run" and run.name == name), None)
+        if run is None:
             place = json.loads(config.to_json())["metadata"] or Places(config).metadata
             raise ConfigError(
                 f"ML Metadata must know the run. Received: {place}, which does not. Name the right one with --metadata."
-            ) from None
+            )
         executions = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id)
-        return run.name, [_describe(store, execution) for execution in executions]
+        return [_describe(store, execution) for execution in executions]
 
 
 def _describe(store, execution: mlmd.Execution) -> Execution:

@@ -69,14 +69,25 @@ def session_options(command: Callable) -> Callable:
     return command
 
 
+def check_architectures(config) -> None:
+    """Raises ModelError if the candidate's or the baseline's name is of no architecture."""
+    from models.architectures import named
+
+    for name in (config.train.architecture, config.train.baseline):
+        named(name)
+
+
 @contextlib.contextmanager
-def session(data: str | None, simulate: int | None, verbose: bool, **options) -> Iterator:
+def session(
+    data: str | None, simulate: int | None, verbose: bool, check: Callable = check_architectures, **options
+) -> Iterator:
     """Locks the output folder and turns the noise to a log file, for the time of a command.
 
     Args:
       data: path of the rows; or else
       simulate: how many rows to simulate.
       verbose: whether the terminal shows the noise, too.
+      check: is called with the `Config` before anything is made or takes time; raises what is wrong with it.
       **options: the other options of `session_options`, and any in SECTIONS.
 
     Yields:
@@ -94,15 +105,16 @@ def session(data: str | None, simulate: int | None, verbose: bool, **options) ->
             f"A run takes either real rows or simulated ones. Received: {received}. Use --data PATH or --simulate."
         )
     config = configure(**options)
+    check(config)
     beam_options(config.runner, config.beam_args)  # what is missing is said at once
     places = Places(config)
     check_reachable(config.runner, artifacts=places.artifacts, data=data or places.data)
     with places.locked():
         config = with_data(config, data) if data else with_simulation(config, simulate)
-        config = with_hyperparameters(config)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
+            config = with_hyperparameters(config)
             _import_stages(config)
             yield config
 
@@ -125,7 +137,7 @@ def _import_stages(config) -> None:
     sys.meta_path.insert(0, _Absent(*UNUSED, *(() if _uses_cloud(config) else ("google.cloud",))))
     gc.disable()
     try:
-        import pipeline.local_runner  # noqa: F401
+        import pipeline.execution  # noqa: F401
     finally:
         gc.freeze()  # what has been imported stays to the end
         gc.enable()

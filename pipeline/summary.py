@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from components.example_gen import ORIGIN_PROPERTY
-from components.ingestion import read_summary
+from components.ingestion import read_summary, remarks
 from pipeline.config import Config, GateConfig
 from pipeline.gate import BCE, LOWER, NO_SKILL, SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT, UPPER
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, newest_run
+from pipeline.lineage import Execution, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -70,14 +70,18 @@ def judge(blessed: bool, candidate: dict[str, float], baseline: dict[str, float]
     return Verdict(blessed, candidate[BCE], baseline[BCE], difference, interval, confidence, reason)
 
 
-def summarize(config: Config) -> dict:
-    """Gathers the newest run's outcome from its artifacts, and writes it beside the resolved configuration.
+def summarize(config: Config, run: str) -> dict:
+    """Gathers a run's outcome from its artifacts, and writes it beside the resolved configuration.
+
+    Args:
+      config: of the run.
+      run: its name in ML Metadata.
 
     Returns:
       The summary; its `results` is the folder that holds `summary.json` and `config.json`.
     """
     places = Places(config)
-    run, executions = newest_run(config)
+    executions = read_run(config, run)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"]
     evaluation, blessing = (outputs["HiggsEvaluator"][key] for key in ("evaluation", "blessing"))
@@ -106,6 +110,9 @@ def summarize(config: Config) -> dict:
         "files": ingested["files"],
         "rows": ingested["splits"],
         "bad_rows": {"n": ingested["n_bad"], "files": ingested["bad_rows"]},
+        "empty_files": ingested["empty"],
+        "repeated_rows": ingested["repeats"],
+        "remarks": remarks(ingested),
         "stages": [_stage(execution) for execution in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
         "tuning": tuning,
@@ -167,8 +174,8 @@ def show(summary: dict) -> None:
     for split, classes in summary["rows"].items():
         rows.add_row(split, f"{classes['background']:,}", f"{classes['signal']:,}")
     console.print(rows)
-    if summary["bad_rows"]["n"]:
-        console.print(f"{summary['bad_rows']['n']:,} bad rows left out: {', '.join(summary['bad_rows']['files'])}")
+    for remark in summary["remarks"]:
+        console.print(remark, soft_wrap=True)
     stages = Table("stage", "seconds", title="Stages", title_justify="left")
     for stage in summary["stages"]:
         stages.add_row(stage["name"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")

@@ -2,7 +2,8 @@
 
 import click
 
-from pipeline.exits import reported
+from pipeline.exits import RESUMED, reported
+from pipeline.names import check_name
 from pipeline.session import session, session_options
 from report.cli import report_study
 
@@ -22,12 +23,21 @@ def study(architectures, repeats, folds, sweep, name, **options):
     An ARCHITECTURE is a name, or a name with fields changed: dropout, or combined,augment=true,hidden_units=256x3. All
     of them are trained if none is named. A study that was killed goes on where it stopped.
     """
-    with reported():
-        with session(**options) as config:
+    with reported(RESUMED):
+        from models.rules import Rules
+        from study.plan import plan
+
+        def planned(config):
+            train = config.train
+            return plan(architectures, sweep, train.baseline, train.architecture, Rules(**train.rules))
+
+        if name is not None:
+            check_name(name, "--name NAME")
+        with session(**options, check=planned) as config:
             from study.outcome import show
             from study.run import run
 
-            made, folder = run(config, architectures, sweep, repeats, folds or 0, name)
+            made, folder = run(config, planned(config), repeats, folds or 0, name)
             page = report_study(folder)
         show(made, folder)
     click.echo(f"report: {page}")

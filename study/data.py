@@ -2,19 +2,22 @@
 
 import dataclasses
 import hashlib
+import logging
 import os
 
 import tensorflow as tf
 
 from components.example_gen import ORIGIN_PROPERTY
-from components.ingestion import read_summary
+from components.ingestion import read_summary, remarks
 from models.augmentation import Augmentation
 from models.inputs import load, load_raw
 from models.transform_graph import TransformGraph
-from pipeline import local_runner
 from pipeline.config import Config
+from pipeline.execution import execute
 from pipeline.graph import create_data_pipeline
-from pipeline.lineage import newest_run
+from pipeline.lineage import read_run
+
+LOGGER = logging.getLogger("higgs.study")
 
 Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, 28], normalised, and labels, float32 [n, 1]
 
@@ -58,13 +61,14 @@ class Dataset:
 def materialize(config: Config) -> Dataset:
     """Runs the pipeline up to Transform, or takes its stages from the cache, and loads what it made."""
     config = dataclasses.replace(config, name=f"{config.name}-study")
-    local_runner.run(config, create_data_pipeline)
-    _, executions = newest_run(config)
-    outputs = {execution.node: execution.outputs for execution in executions}
+    run = execute(config, create_data_pipeline)
+    outputs = {execution.node: execution.outputs for execution in read_run(config, run)}
     examples = outputs["HiggsExampleGen"]["examples"]
     transform = TransformGraph(outputs["Transform"]["transform_graph"].uri)
     files = {split: [os.path.join(examples.uri, f"Split-{split}", "*")] for split in ("train", "val", "eval")}
     ingested = read_summary(examples.uri)
+    for remark in remarks(ingested):
+        LOGGER.warning("%s", remark)
     return Dataset(
         **{split: load(patterns, transform) for split, patterns in files.items()},
         raw=load_raw(files["train"], transform),

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from datasets.files import whole
 from models.rules import Rules
 from study.data import Dataset
 from study.plan import Sweep
@@ -80,14 +81,10 @@ def swept(ranked: list[dict], sweep: Sweep, names: list[str]) -> dict:
 def write(study: dict, results: list[Result], labels: np.ndarray, folder: str) -> None:
     """Writes `study.json` and `predictions.npz`: `labels` and, by name, probabilities [n_repeats, n_scored]."""
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "predictions.npz")
-    with open(path + ".part", "wb") as file:
+    with whole(os.path.join(folder, "predictions.npz"), "wb") as file:
         np.savez(file, labels=labels, **{result.variant.name: result.probabilities for result in results})
-    os.replace(path + ".part", path)
-    path = os.path.join(folder, "study.json")
-    with open(path + ".part", "w") as file:
+    with whole(os.path.join(folder, "study.json")) as file:
         json.dump(study, file)
-    os.replace(path + ".part", path)
 
 
 def show(study: dict, folder: str) -> None:

@@ -7,19 +7,16 @@ from pipeline.config import Config
 from pipeline.places import Places
 from study import outcome
 from study.data import materialize
-from study.plan import plan
+from study.plan import Plan
 from study.trainings import Trainings
 
 
-def run(
-    config: Config, names: tuple[str, ...], sweep: str | None, n_repeats: int, n_folds: int, title: str | None
-) -> tuple[dict, str]:
+def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str | None) -> tuple[dict, str]:
     """Trains, ranks and writes.
 
     Args:
-      config: the rows, the rules, the baseline and the places.
-      names: of the architectures to compare; all of them if there is none.
-      sweep: `field=value,...`, or None.
+      config: the rows, the rules and the places.
+      planned: what to train.
       n_repeats: seeds for each.
       n_folds: of cross-validation over the training split; 0 to score the eval split.
       title: the folder below `studies`; what is studied if None.
@@ -28,10 +25,9 @@ def run(
       The study as `study.json` has it, and its folder.
 
     Raises:
-      ModelError: there is no such architecture, or a setting is impossible.
+      ModelError: a variant asks for more rows than there are.
     """
     rules = Rules(**config.train.rules)
-    planned = plan(names, sweep, config.train.baseline, config.train.architecture, rules)
     folder = os.path.join(Places(config).studies, title or planned.title)
     dataset = materialize(config)
     trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))

@@ -3,8 +3,11 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -13,6 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from components.sums import crossentropies
+from datasets.files import whole
 from models.errors import ModelError
 from models.rules import Rules
 from models.training import fit
@@ -21,6 +25,7 @@ from study.data import Dataset
 from study.plan import Variant
 from study.statistics import stratified_folds
 
+LOGGER = logging.getLogger("higgs.study")
 SCORED_ROWS = 16_384  # per step of scoring
 
 
@@ -112,10 +117,9 @@ class Trainings:
         ]
         bar = tqdm(tasks, unit="training", file=sys.stdout, dynamic_ncols=True, smoothing=0.1)
         for task in bar:
-            path = self._path(task)
-            if not os.path.exists(path):
+            if self._kept(task) is None:
                 bar.set_description(f"{task.variant.name}, seed {task.seed}")
-                self._train(task, path)
+                self._train(task)
         return [self._result(variant) for variant in variants]
 
     def _tasks(self, variant: Variant, repeat: int) -> Iterator[Task]:
@@ -135,7 +139,23 @@ class Trainings:
         text = json.dumps(key, sort_keys=True)
         return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest()[:24] + ".npz")
 
-    def _train(self, task: Task, path: str) -> None:
+    def _kept(self, task: Task) -> tuple[dict, np.ndarray] | None:
+        """The record and the probabilities of a finished training; None if there is none, or none that can be read."""
+        path = self._path(task)
+        n_scored = len(self.labels) if task.fold is None else np.count_nonzero(self._folds == task.fold)
+        if not os.path.exists(path):
+            return None
+        try:
+            with np.load(path) as kept:
+                record, probabilities = json.loads(str(kept["record"])), kept["probabilities"]
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+            probabilities = np.empty(0)
+        if probabilities.shape != (n_scored,):
+            LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)
+            return None
+        return record, probabilities
+
+    def _train(self, task: Task) -> None:
         dataset, variant = self._dataset, task.variant
         rows = np.arange(dataset.train[0].shape[0])
         scored = dataset.eval[0]
@@ -145,19 +165,18 @@ class Trainings:
         train, augmentation = dataset.part(rows[: variant.n_rows])
         training = fit(variant.architecture, task.rules, train, dataset.val, augmentation=augmentation)
         record = {"seed": task.seed, "fold": task.fold, "summary": training.summary, "history": training.history}
-        with open(path + ".part", "wb") as file:
+        with whole(self._path(task), "wb") as file:
             np.savez(file, record=json.dumps(record), probabilities=score(training.network, scored))
-        os.replace(path + ".part", path)
         keras.backend.clear_session()
 
     def _result(self, variant: Variant) -> Result:
         records, probabilities = [], np.empty((self._n_repeats, len(self.labels)), np.float32)
         for repeat in range(self._n_repeats):
             for task in self._tasks(variant, repeat):
-                with np.load(self._path(task)) as kept:
-                    records.append(json.loads(str(kept["record"])))
-                    scored = slice(None) if task.fold is None else self._folds == task.fold
-                    probabilities[repeat, scored] = kept["probabilities"]
+                record, probabilities_of_task = self._kept(task)
+                records.append(record)
+                scored = slice(None) if task.fold is None else self._folds == task.fold
+                probabilities[repeat, scored] = probabilities_of_task
         return Result(variant, records, probabilities)
 
 

@@ -62,13 +62,13 @@ class Mood:
 class Core:
     """The models and what is asked of them; the same for both interfaces."""
 
-    def __init__(self, models: dict[str, Path], labels: dict[str, int]):
+    def __init__(self, models: dict[str, list[Path]]):
         self.models = {
-            name: {int(path.name): tf.saved_model.load(str(path)) for path in base.iterdir() if path.name.isdecimal()}
-            for name, base in models.items()
+            name: {int(folder.name): tf.saved_model.load(str(folder)) for folder in folders}
+            for name, folders in models.items()
         }
-        self.labels = labels
         self.mood = Mood()
+        self.asked: set[tuple[str, int]] = set()  # names and versions
         self.n_requests = self.n_now = self.n_at_once = 0
         self._lock = threading.Lock()
 
@@ -91,16 +91,14 @@ class Core:
             with self._lock:
                 self.n_now -= 1
 
-    def find(self, name: str, version: int, label: str):
+    def find(self, name: str, version: int):
         """The version number and the model that a request means."""
-        if label and label not in self.labels:
-            raise Fault(grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
-        version = version or self.labels.get(label, 0)
         request = f"Specific({name}, {version})" if version else f"Latest({name})"
         versions = self.models.get(name, {})
         version = version or max(versions, default=0)
         if version not in versions:
             raise Fault(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
+        self.asked.add((name, version))
         return version, versions[version]
 
     def predict(self, model, signature: str, inputs: dict) -> dict[str, np.ndarray]:
@@ -140,7 +138,7 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         try:
             with self._core.counted():
                 spec = request.model_spec
-                version, model = self._core.find(spec.name, spec.version.value, spec.version_label)
+                version, model = self._core.find(spec.name, spec.version.value)
                 signature = spec.signature_name or "serving_default"
                 if signature not in model.signatures:
                     raise Fault(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
@@ -188,10 +186,10 @@ class Rest(BaseHTTPRequestHandler):
     def _predict(self, body: bytes) -> dict:
         core = self.server.core
         with core.counted():
-            match = re.fullmatch(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict", self.path)
+            match = re.fullmatch(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:predict", self.path)
             if not match:
                 raise Fault(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: POST {self.path}")
-            _, model = core.find(match[1], int(match[2] or 0), match[3] or "")
+            _, model = core.find(match[1], int(match[2] or 0))
             request = json.loads(body)
             signature = request.get("signature_name", "serving_default")
             if signature not in model.signatures:
@@ -227,9 +225,9 @@ class Rest(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve(models: dict[str, Path], labels: dict[str, int]):
-    """Yields the core, the REST URL and the gRPC address of a server of these models' versions."""
-    core = Core(models, labels)
+def serve(models: dict[str, list[Path]]):
+    """Yields the core, the REST URL and the gRPC address of a server of these models: names to versions' folders."""
+    core = Core(models)
     rest = ThreadingHTTPServer(("127.0.0.1", 0), Rest)
     rest.core = core
     thread = threading.Thread(target=rest.serve_forever, daemon=True)

@@ -20,7 +20,7 @@ def corrupt(index: int, field: int, text: str) -> str:
 
 # File name, content, what the one line must say. All end with a remedy.
 BAD_DATA = {
-    "no such file": ("other.csv", b"", "Data must exist. Received: {path}"),
+    "no such file": ("other.csv", b"", "Data must exist. Received: {path}. Check the path"),
     "empty file": ("rows.csv", b"", "must hold rows. Received: {path}, which is empty"),
     "ragged row": ("rows.csv", "".join([*LINES[:9], "1,2\n", *LINES[9:]]), "29 columns. Received: 2 at {path}:10."),
     "text for a number": ("rows.csv", corrupt(4, 3, "abc"), "be numbers. Received: lepton_phi = 'abc' at {path}:5."),
@@ -66,6 +66,8 @@ def test_bad_data_is_one_line_and_exit_code_2(tmp_path, fault):
         (["--set", "train.batchsize=5"], "Received: 'train.batchsize'. Did you mean train.batch_size?"),
         (["--set", "train.epochs=ten"], "train.epochs is a whole number. Received: 'ten'."),
         (["--eval-rows", "1000"], "A row range is START:STOP. Received: '1000'."),
+        (["--set", "train.baseline=tinny"], "Received: 'tinny'. Did you mean tiny?"),
+        (["--set", "name=../higgs"], "A name has 1 to 50 letters"),
         (["--metadata", "postgres://x/y"], "Metadata is kept in SQLite or MySQL."),
     ],
 )

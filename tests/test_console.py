@@ -28,3 +28,13 @@ def test_log_keeps_everything_and_the_terminal_what_is_asked_for(tmp_path, mode)
     assert "look here" in (result.stderr if mode == "verbose" else result.stdout)
     assert result.stderr.endswith("terminal again\n")
     assert result.stdout.endswith("after\n")
+
+
+def test_terminal_that_has_gone_does_not_hold_up_the_log(tmp_path):
+    log = tmp_path / "logs" / "run.log"
+    code = CODE.replace('b"from C++', 'b"x" * 200_000 + b"from C++')  # more than a pipe holds
+    with subprocess.Popen([sys.executable, "-c", code, str(log), "verbose"], stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+        process.wait(timeout=60)
+    assert "x" * 200_000 + "from C++" in log.read_text()
+    assert "look here" in log.read_text()

@@ -29,9 +29,21 @@ def test_blocks_are_whole_lines_and_lose_nothing(tmp_path, small_blocks):
 
 @pytest.mark.parametrize(
     ("first_line", "is_header"),
-    [(b"label,lepton_pt", True), (b"1,0.5", False), (b"nan,0.5", False), (b"1,abc", False), (b'"label","x"', True)],
+    [
+        (b"label,lepton_pt", True),
+        (b"1,0.5", False),
+        (b"nan,0.5", False),
+        (b"1,abc", False),
+        (b'"label","x"', True),
+        (b'"1.0","0.5"', False),
+        (b"0,1,2", True),
+        (b'"1","2","3"', True),
+        (b"0,2,1", False),
+        (b"2,3,4", False),
+        (b"1", False),
+    ],
 )
-def test_header_is_a_first_line_without_a_number(tmp_path, first_line, is_header):
+def test_header_is_a_first_line_without_a_number_or_one_that_numbers_the_columns(tmp_path, first_line, is_header):
     path = tmp_path / "a.csv"
     path.write_bytes(first_line + b"\n1,2\n")
     assert read_head(str(path)).is_header == is_header
@@ -43,6 +55,17 @@ def test_rows_below_a_header_keep_the_line_numbers_of_the_file(tmp_path):
     path.write_bytes(b"label,x\n1,2\n0,3\n")
     [block] = read_blocks(str(path), read_head(str(path)), first_row=7)
     assert (block.text, block.first_line, block.first_row) == (b"1,2\n0,3\n", 2, 7)
+
+
+def test_blank_lines_are_counted_as_lines_and_not_as_rows(tmp_path, small_blocks):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\n \r\nlabel,x\r\n\r\n1,2\r\n\n" + 10 * LINE + b"\n\n0,3\n \t\n")
+    blocks = list(read_blocks(str(path), read_head(str(path)), first_row=7))
+    assert count_rows(str(path)) == 12
+    [last] = [block for block in blocks if b"0,3" in block.text]
+    lines_before = last.text.split(b"0,3")[0].count(b"\n")
+    assert last.first_line + lines_before == 19
+    assert last.first_row == 7 + 11 - last.text.split(b"0,3")[0].count(b"0.5")
 
 
 def test_byte_order_mark_is_no_part_of_the_first_field(tmp_path):
@@ -58,16 +81,29 @@ def test_gzip_in_several_members_is_read_to_the_end(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\n \r\n"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)),
+        ("a.csv.gz", b""),
+        ("a.csv", b"x,y\n"),
+    ],
+)
+def test_file_without_rows_holds_none(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert not any(block.text.strip() for block in read_blocks(str(path), read_head(str(path))))
+    assert count_rows(str(path)) == 0
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", b"", "is empty"),
-        ("a.csv", b"\n\n", "is empty"),
-        ("a.csv.gz", gzip.compress(b""), "is empty"),
-        ("a.csv.gz", b"", "is empty"),
         ("a.csv.gz", LINE, "must be gzip data"),
-        ("a.csv.gz", gzip.compress(LINE * 999)[:-9], "must be complete"),
-        ("a.csv.gz", gzip.compress(LINE)[:-6] + b"zzzzzz", "must be complete"),
-        ("a.csv", gzip.compress(LINE), "must end in .gz"),
+        ("a.csv.gz", gzip.compress(LINE * 999, mtime=0)[:-9], "must be complete"),
+        ("a.csv.gz", gzip.compress(LINE, mtime=0)[:-6] + b"zzzzzz", "must be complete"),
+        ("a.csv", gzip.compress(LINE, mtime=0), "must end in .gz"),
     ],
 )
 def test_unusable_file_is_named_with_rule_and_remedy(tmp_path, name, content, words):

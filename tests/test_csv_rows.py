@@ -31,6 +31,23 @@ def test_header_with_other_columns_is_refused(header):
         parse("", header=header)
 
 
+def test_header_that_numbers_the_columns_leaves_them_in_the_order_of_higgs():
+    assert parse("1,0.5,2\n", header="0,1,2").values.tolist() == [[1], [0.5], [2]]
+    with pytest.raises(IngestionError, match=r"missing 'label' among 4 names at f\.csv:1"):
+        parse("", header="0,1,2,3")
+
+
+@pytest.mark.parametrize("spelling", ["1,{0},2\r\n", "1,{0},2\n\n", " 1 , {0}\t,2\n", '"1","{0}","2"\n'])
+def test_bad_row_costs_no_other_row_whatever_their_spelling(spelling):
+    lines = [spelling.format(number) for number in range(1000)]
+    lines[499] = "1,2\r\n"
+    rows = parse("".join(lines))
+    [bad] = rows.bad
+    assert bad.line == (999 if spelling.endswith("\n\n") else 500)
+    assert rows.values[1].tolist() == [number for number in range(1000) if number != 499]
+    assert rows.numbers.tolist() == [number for number in range(1000) if number != 499]
+
+
 @pytest.mark.parametrize(
     "text",
     ["1,0.5,2", "1,0.5,2\r\n", "1, 0.5, 2\n", '"1","0.5","2"\n', "+1,+0.5,+2E0\n", "\n1,0.5,2\n\n", " 1 ,\t0.5,2 \n"],
@@ -55,6 +72,9 @@ def test_spelling_of_a_row_does_not_matter(text):
         ("2,0.5,2", "The label must be 0 or 1. Received: label = '2' at f.csv:2."),
         ("0.5,0.5,2", "The label must be 0 or 1. Received: label = '0.5' at f.csv:2."),
         ("1;0.5;2", "HIGGS rows need 3 columns. Received: 1 at f.csv:2."),
+        ('1,"0.5,2', "Values must be numbers. Received: x = '\"0.5' at f.csv:2."),
+        ("1,+-2,2", "Values must be numbers. Received: x = '+-2' at f.csv:2."),
+        ("1,3.4028235e38,x", "Values must be numbers. Received: y = 'x' at f.csv:2."),
         ("\xff,0.5,2", "Values must be numbers. Received: label = 'ÿ' at f.csv:2."),
     ],
 )

@@ -130,7 +130,7 @@ def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):
     data = next((blessed_run.folder / "data").glob("*.csv"))
     environment = os.environ | {
         "HIGGS_DATA": str(data),
-        "HIGGS_SET": f"output={tmp_path / 'runs'} train.epochs=2 train.architecture=small",
+        "HIGGS_SET": f"output={tmp_path / 'runs'} train.epochs=30 train.architecture=medium",
         "HOME": str(tmp_path),
         "TFX_HOME": str(tmp_path / "tfx"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -144,4 +144,8 @@ def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):
             ["tfx", *arguments], cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert result.returncode == 0, result.stdout[-3000:]
-    assert list((tmp_path / "runs" / "artifacts" / "HiggsEvaluator" / "blessing").iterdir())
+    run = Run(result.returncode, result.stdout, tmp_path / "runs")
+    assert run.summary["verdict"] == blessed_run.first_summary["verdict"]
+    assert f"Blessed: candidate {run.summary['verdict']['candidate']:.4f}" in run.output
+    assert (Path(run.summary["results"]) / "report.html").exists()
+    assert [str(version) for version in run.versions] == [run.summary["pushed_to"]]

@@ -100,13 +100,13 @@ def _compressed(file, path: str, compression: str):
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory) -> tuple[dict, str]:
     """Node to output key to folder, of a run whose artifacts are in memory, and its output folder."""
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
 
     from pipeline.config import Config, override
     from pipeline.data import with_simulation
+    from pipeline.execution import Runner
     from pipeline.graph import create_pipeline
-    from pipeline.lineage import newest_run
+    from pipeline.lineage import read_run
     from pipeline.runners import beam_options
 
     folder = str(tmp_path_factory.mktemp("ram") / "runs")
@@ -114,8 +114,9 @@ def outputs(tmp_path_factory) -> tuple[dict, str]:
     config = dataclasses.replace(override(Config(), settings), beam_args=beam_options("direct", ()))
     # Transform moves whole folders, for which TensorFlow's memory has no word; gs:// and hdfs:// have.
     until = RunOptions(to_nodes=["HiggsExampleValidator"])
-    LocalDagRunner().run(create_pipeline(with_simulation(config, 1000)), run_options=until)
-    _, executions = newest_run(config)
+    runner = Runner()
+    runner.run(create_pipeline(with_simulation(config, 1000)), run_options=until)
+    executions = read_run(config, runner.name)
     return {each.node: {key: artifact.uri for key, artifact in each.outputs.items()} for each in executions}, folder
 
 

@@ -14,8 +14,8 @@ ALLOWED = {
     "components": {"components", "datasets"},
     "datasets": {"datasets"},
     "pipeline": {"pipeline", "models", "components", "datasets"},
-    "report": {"report", "pipeline", "models", "components"},
-    "study": {"study", "report", "pipeline", "models", "components"},
+    "report": {"report", "pipeline", "models", "components", "datasets"},
+    "study": {"study", "report", "pipeline", "models", "components", "datasets"},
     "kubeflow": {"kubeflow", "pipeline", "models", "components", "datasets"},
 }
 
@@ -74,3 +74,18 @@ def test_names_of_columns_import_nothing():
 def test_keras_is_version_3_whatever_is_imported_first(imports):
     code = f"{imports}; from models.networks import *; print(type(build(Architecture((16,)))).__module__)"
     assert python(code).startswith("keras.src")
+
+
+def test_users_keras_settings_change_nothing(tmp_path, monkeypatch):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"floatx": "float64", "epsilon": 0.5, "backend": "jax"}')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in (None, str(tmp_path / ".keras")):
+        monkeypatch.setenv("KERAS_HOME", home) if home else monkeypatch.delenv("KERAS_HOME", raising=False)
+        monkeypatch.setenv("KERAS_MAX_EPOCHS", "1")
+        code = (
+            "import pipeline.config, keras, tf_keras, os; from models.networks import Architecture, build; "
+            "print(keras.config.floatx(), keras.config.epsilon(), tf_keras.backend.floatx(), keras.backend.backend(), "
+            "build(Architecture((16,))).dtype, 'KERAS_MAX_EPOCHS' in os.environ)"
+        )
+        assert python(code) == "float32 1e-07 float32 tensorflow float32 False"

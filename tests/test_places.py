@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from datasets import DatasetError
 from pipeline.config import Config
 from pipeline.data import data_files, split_pattern, with_data, with_simulation
 from pipeline.errors import ConfigError
@@ -37,8 +38,18 @@ def test_file_folder_and_glob_become_a_folder_and_a_pattern(tmp_path):
 
 def test_missing_data_is_refused(tmp_path):
     for path in ("", str(tmp_path / "none.csv"), str(tmp_path), str(tmp_path / "*.csv")):
-        with pytest.raises(ConfigError, match="Received: "):
+        with pytest.raises((ConfigError, DatasetError), match="Received: "):
             data_files(path)
+
+
+def test_data_are_listed_before_a_run_unless_tfx_has_to_fill_in_a_placeholder(tmp_path):
+    (tmp_path / "day-1").mkdir()
+    for name in ("part-10.csv", "part-9.csv", "._part-9.csv"):
+        (tmp_path / "day-1" / name).write_text("")
+    expected = [str(tmp_path / "day-1" / name) for name in ("part-9.csv", "part-10.csv")]
+    assert data_files(f"file://{tmp_path}/day-1") == data_files(str(tmp_path / "day-[1]" / "*")) == expected
+    assert data_files(str(tmp_path / "day-{SPAN}" / "*.csv")) == []
+    assert with_data(Config(), f"file://{tmp_path}/day-1").data.path == str(tmp_path / "day-1")
 
 
 def test_simulated_rows_are_made_once_and_called_simulated(tmp_path):

@@ -15,10 +15,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from conftest import to_csv
+from conftest import make_rows, to_csv
 from serving_server import Mood, serve
 from sklearn import metrics as sklearn_metrics
 
+from components.errors import IngestionError
+from components.history import PUSH, Event
+from components.served import render
+from datasets import DatasetError
 from kubeflow.serving.predict import Events, in_order, predict
 from models.features import COLUMNS, FEATURES
 from pipeline.cli import cli
@@ -36,7 +40,7 @@ def rows(blessed_run) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def server(blessed_run, tmp_path_factory):
-    """A server of the pushed model, as versions 7 (stable) and 8 (canary), and of one that knows no features."""
+    """A server of the pushed model, as versions 7 (stable) and 8 (its canary), and of one that knows no features."""
     models = tmp_path_factory.mktemp("models")
     [pushed] = blessed_run.versions
     for version in ("7", "8"):
@@ -44,7 +48,14 @@ def server(blessed_run, tmp_path_factory):
     strange = tf.Module()
     strange.double = tf.function(lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec([None], name="x")])
     tf.saved_model.save(strange, str(models / "strange" / "1"), signatures=strange.double)
-    with serve({"higgs": models / "higgs", "strange": models / "strange"}, {"stable": 7, "canary": 8}) as running:
+    history = [
+        Event(PUSH, "2026-11-25T20:15:00Z", stable=7, versions=(7,)),
+        Event(PUSH, "2026-11-25T20:15:00Z", stable=7, canary=8, versions=(8,)),
+    ]
+    (models / "models.config").write_text(render({"higgs": history}))
+    stable, canary = models / "higgs" / "7", models / "higgs" / "8"
+    served = {"higgs": [stable], "higgs-canary": [stable, canary], "strange": [models / "strange" / "1"]}
+    with serve(served) as running:
         yield (models, *running)
 
 
@@ -56,6 +67,7 @@ def ways(server):
         time.sleep(0.01)
     core.mood = Mood()
     core.n_requests = core.n_at_once = 0
+    core.asked.clear()
     return {"rest": ("--url", url), "grpc": ("--grpc", address), "local": ("--model-dir", models / "higgs")}
 
 
@@ -124,14 +136,23 @@ def test_events_without_labels_need_none(ways, events, rows, tmp_path, header, s
 
 
 @pytest.mark.parametrize("way", ["rest", "grpc", "local"])
-@pytest.mark.parametrize("which", [("--version", 7), ("--label", "stable")])
-def test_version_and_label_choose(ways, events, tmp_path, way, which, server):
-    if way == "local":
-        text = 'model_config_list { config { name: "higgs" version_labels { key: "stable" value: 7 } } }'
-        (server[0] / "models.config").write_text(text)
+@pytest.mark.parametrize(
+    ("which", "asked"),
+    [((), ("higgs", 7)), (("--canary",), ("higgs-canary", 8)), (("--version", 7, "--model", "higgs"), ("higgs", 7))],
+)
+def test_stable_version_answers_unless_another_is_asked(ways, server, events, tmp_path, way, which, asked):
     code, output = run(events, tmp_path / "out.csv", *ways[way], *which)
     assert code == 0, output
-    assert way != "local" or f"{os.sep}7\n" in output
+    if way == "local":
+        assert f"{os.sep}{asked[1]}\n" in output
+    else:
+        assert server[1].asked == {asked}
+
+
+def test_newest_version_answers_where_no_history_says_what_is_stable(server, events, tmp_path):
+    shutil.copytree(server[0] / "higgs", tmp_path / "copied" / "higgs")
+    code, output = run(events, tmp_path / "out.csv", "--model-dir", tmp_path / "copied" / "higgs")
+    assert (code, f"{os.sep}8\n" in output) == (0, True)
 
 
 WRONG = {
@@ -140,7 +161,7 @@ WRONG = {
         {"rest": "404: Servable not found", "grpc": "NOT_FOUND: Servable not found"},
     ),
     "unknown version": (["--version", 9], {"rest": "404: Servable not found", "grpc": "Specific(higgs, 9)"}),
-    "unknown label": (["--label", "best"], {"rest": "400: Unrecognized", "grpc": "INVALID_ARGUMENT: Unrecognized"}),
+    "no canary": (["--model", "strange", "--canary"], {"rest": "404: Servable", "grpc": "Latest(strange-canary)"}),
     "no such signature": (
         ["--model", "strange"],
         {"rest": '400: Serving signature name: "serving_features"', "grpc": "FAILED_PRECONDITION: Serving signature"},
@@ -155,13 +176,11 @@ def test_refusal_of_the_server_is_one_line(ways, events, tmp_path, way, fault):
     check_fault(run(events, tmp_path / "predictions.csv", *ways[way], *options), tmp_path, expected[way], "Check")
 
 
-@pytest.mark.parametrize("fault", ["unknown version", "unknown label", "no such signature", "no model", "broken model"])
+@pytest.mark.parametrize("fault", ["unknown version", "no such signature", "no model", "broken model"])
 def test_fault_of_a_folder_is_one_line(server, ways, events, tmp_path, fault):
     options = [*ways["local"], "--version", 9]
     expected = "Received: 9 in"
-    if fault == "unknown label":
-        options, expected = [*ways["local"], "--label", "best"], "Received: best in"
-    elif fault == "no such signature":
+    if fault == "no such signature":
         options, expected = ["--model-dir", server[0] / "strange"], "include serving_features"
     elif fault == "no model":
         options, expected = ["--model-dir", tmp_path / "nothing"], "holds none"
@@ -227,7 +246,7 @@ def test_answer_that_is_no_probabilities_is_one_line(ways, server, events, tmp_p
 
 
 BAD_EVENTS = {
-    "no such file": (None, "Events must be a file."),
+    "no such file": (None, "Data must exist. Received: {path}. Check the path"),
     "empty file": ("", "which is empty"),
     "header only": (",".join(COLUMNS) + "\n", "a header only"),
     "27 columns": (",".join("1" * 27) + "\n", "29 columns. Received: 27 at {path}:1."),
@@ -256,8 +275,9 @@ def test_only_one_model_and_one_version_are_asked(ways, events, tmp_path):
     code, output = run(events, tmp_path / "out.csv", *ways["rest"], *ways["grpc"])
     assert code == 2
     assert "Received: --url and --grpc. Drop all but one." in output
-    result = run(events, tmp_path / "predictions.csv", *ways["rest"], "--version", 7, "--label", "stable")
-    check_fault(result, tmp_path, "Received: --version 7 and --label stable. Drop one.")
+    code, output = run(events, tmp_path / "out.csv", *ways["rest"], "--version", 7, "--canary")
+    assert code == 2
+    assert "Received: --version 7 and --canary. Drop one." in output
 
 
 def test_so_many_requests_are_under_way_and_no_more(ways, server, events, tmp_path):
@@ -284,6 +304,51 @@ def test_batches_are_read_only_when_there_is_room():
         assert result == index
         held -= 1
     assert most <= 4
+
+
+class First:
+    """A scorer that gives back each event's first feature."""
+
+    server = "nowhere"
+
+    def __call__(self, features):
+        return features[0]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("spelling", ["numbers above", "quotes", "crlf and blank lines"])
+def test_every_event_is_scored_whatever_its_spelling(tmp_path, labelled, spelling):
+    table = make_rows(20)[:, not labelled :]
+    table[:, -28] = np.arange(20) / 32
+    text = to_csv(table)
+    if spelling == "numbers above":
+        text = ",".join(map(str, range(table.shape[1]))) + "\n" + text
+    elif spelling == "quotes":
+        text = re.sub("([^,\n]+)", r'"\1"', text)
+    else:
+        text = text.replace("\n", "\r\n\r\n")
+    (tmp_path / "events.csv").write_text(text)
+    n_rows, sums = predict(Events.open(f"file://{tmp_path}/events.csv"), First(), str(tmp_path / "out.csv"), 7, 2, 0)
+    assert n_rows == 20
+    assert bool(sums) == labelled
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert [float(line.split(",")[0]) for line in lines] == (np.arange(20) / 32).tolist()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("{}", "Events must be one file. Received: {}/a.csv and 1 more. Name one."),
+        ("{}/pipe", "Data must be files. Received: {}/pipe, a pipe"),
+        ("s3://bucket/events.csv", "where Beam can read it, as gs://. Received: s3://bucket/events.csv: "),
+    ],
+)
+def test_events_that_are_not_one_file_are_refused(tmp_path, path, expected):
+    for name in ("a.csv", "b.csv", "._a.csv"):
+        (tmp_path / name).write_text("1\n")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises((IngestionError, DatasetError), match=re.escape(expected.format(tmp_path))):
+        Events.open(path.format(tmp_path))
 
 
 class Constant:
@@ -330,7 +395,7 @@ def test_rest_needs_neither_tensorflow_nor_beam(ways, events, tmp_path):
     assert result.stdout.splitlines()[-1] == "set()"
 
 
-def test_newest_served_model_is_the_default(blessed_run, events, tmp_path, monkeypatch):
+def test_stable_model_of_the_runs_is_the_default(blessed_run, events, tmp_path, monkeypatch):
     monkeypatch.chdir(blessed_run.folder.parent)
     code, output = run(events, tmp_path / "out.csv")
     assert code == 0, output

@@ -1,5 +1,7 @@
 """What TF Serving runs with: its configuration, the compose file and the manifests."""
 
+import os
+import re
 from pathlib import Path
 
 import click
@@ -10,10 +12,17 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 import kubeflow.serving
-from components.versions import CONFIG_FILE, SERVER_ROOT, SETTLED_S
+from components.served import CONFIG_FILE, SERVER_ROOT
+from components.server import LOAD_WAIT_S
+from components.versions import SETTLED_S
+from kubeflow.cli import compile_command
 from kubeflow.serving.cli import predict
+from pipeline.config import Config
+from pipeline.places import Places
 
 DEPLOY = Path(kubeflow.serving.__file__).parent / "deploy"
+KUSTOMIZATION = Path(kubeflow.serving.__file__).parent.parent / "manifests" / "kustomization.yaml"
+README = Path(__file__).parent.parent / "README.md"
 MANIFESTS = ("deployment.yaml", "service.yaml", "autoscaler.yaml")
 KUBERNETES = "1.30"
 
@@ -65,9 +74,11 @@ def container() -> dict:
 
 def test_pushed_models_config_is_one_that_tf_serving_reads(blessed_run):
     text = (blessed_run.folder / "serving" / CONFIG_FILE).read_text()
-    [model] = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
-    assert (model.name, model.base_path, model.model_platform) == ("higgs", f"{SERVER_ROOT}/higgs", "tensorflow")
-    assert dict(model.version_labels) == {"stable": int(blessed_run.versions[0].name)}
+    models = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    assert [model.name for model in models] == ["higgs", "higgs-canary"]
+    for model in models:
+        assert (model.base_path, model.model_platform) == (f"{SERVER_ROOT}/higgs", "tensorflow")
+        assert list(model.model_version_policy.specific.versions) == [int(blessed_run.versions[0].name)]
 
 
 def test_batching_takes_what_the_client_sends():
@@ -126,10 +137,38 @@ def test_one_machine_and_kubernetes_run_the_same_server(container):
     assert (service["image"], service["command"]) == (container["image"], container["args"])
     flags = dict(argument.removeprefix("--").split("=") for argument in container["args"])
     assert flags["model_config_file"] == f"{SERVER_ROOT}/{CONFIG_FILE}"
-    assert flags["allow_version_labels_for_unavailable_models"] == "true"  # or the server does not start with labels
     assert 2 * int(flags["model_config_file_poll_wait_seconds"]) < SETTLED_S
+    # A version that does not load is given up before its push is, and holds up no other meanwhile.
+    assert int(flags["num_load_threads"]) > 1
+    tries_s = int(flags["max_num_load_retries"]) * int(flags["load_retry_interval_micros"]) / 1e6
+    assert int(flags["model_config_file_poll_wait_seconds"]) + tries_s < LOAD_WAIT_S
 
 
 def test_pod_is_ready_when_the_stable_version_serves(container):
-    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/higgs/labels/stable/metadata"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/higgs/metadata"
     assert container["startupProbe"]["httpGet"]["path"] == "/v1/models/higgs"
+
+
+def test_server_finds_what_the_pipeline_pushes(container):
+    """The claim, its namespace and the folder on it are those of the README's --volume and of the default --output."""
+    [(claim, mounted)] = {tuple(found) for found in re.findall(r"--volume (\w+):(\S+)", README.read_text())}
+    [output] = [option.default for option in compile_command.params if option.name == "output"]
+    pushed_to = Places(Config(output=output)).serving
+    [kustomization], [pipelines] = read_yaml("kustomization.yaml"), [yaml.safe_load(KUSTOMIZATION.read_text())]
+    assert kustomization["namespace"] == pipelines["namespace"]
+    [deployment] = read_yaml("deployment.yaml")
+    volumes = {volume["name"]: volume for volume in deployment["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["runs"]["persistentVolumeClaim"]["claimName"] == claim
+    [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "runs"]
+    assert f"{mounted}/{mount['subPath']}/{Config().name}" == pushed_to
+    assert "runs" in {mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == SERVER_ROOT}
+
+
+def test_compose_serves_what_a_run_pushes():
+    [compose] = read_yaml("compose.yaml")
+    [runs] = [volume for volume in compose["services"]["serving"]["volumes"] if isinstance(volume, dict)]
+    default = re.fullmatch(r"\$\{HIGGS_SERVING:-(.*)\}", runs["source"])[1]
+    assert (DEPLOY / default).resolve() == README.parent / "runs" / "serving"
+    assert os.path.dirname(Places(Config()).serving).endswith("/runs/serving")
+    assert (runs["target"], runs["read_only"]) == (SERVER_ROOT, True)
+    assert runs["bind"] == {"create_host_path": False}

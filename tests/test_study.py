@@ -103,11 +103,16 @@ def test_finished_trainings_are_not_repeated_and_a_broken_off_one_is(dataset, tm
     first = Trainings(dataset, 2, 0, str(tmp_path)).of(variants)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(files) == 6
-    broken = min(files)
-    broken.rename(broken.with_suffix(".npz.part"))
+    broken, cut, empty, foreign, *_ = sorted(files)
+    broken.rename(broken.with_name(f".{broken.name}.12345678.unfinished"))
+    cut.write_bytes(cut.read_bytes()[:-100])
+    empty.write_bytes(b"")
+    with np.load(foreign) as kept:
+        np.savez(foreign, record=kept["record"], probabilities=kept["probabilities"][:-1])
     again = Trainings(dataset, 2, 0, str(tmp_path)).of(variants)
     kept = {path for path in files if path.stat().st_mtime_ns == files[path]}
-    assert kept == set(files) - {broken}
+    assert kept == set(files) - {broken, cut, empty, foreign}
+    assert set(tmp_path.iterdir()) == set(files)  # what was broken off is gone
     for before, after in zip(first, again, strict=True):
         assert np.array_equal(before.probabilities, after.probabilities)
 
@@ -186,6 +191,10 @@ def test_study_from_the_command_line_says_where_a_difference_is_noise_and_goes_o
     [
         (("largo", "--simulate", "100"), "Received: 'largo'. Did you mean large?"),
         (("--sweep", "l2=", "--simulate", "100"), "A sweep needs values"),
+        (("--sweep", "l3=1", "--simulate", "100"), "A sweep is of one hyperparameter. Received: 'l3'."),
+        (("--set", "train.baseline=tinny", "--simulate", "100"), "Received: 'tinny'. Did you mean tiny?"),
+        (("--name", "../x", "--simulate", "100"), "A name has 1 to 50 letters"),
+        (("--name", "", "--simulate", "100"), "A name has 1 to 50 letters"),
         (("--folds", "1", "--simulate", "100"), "--folds"),
         ((), "either real rows or simulated ones. Received: neither"),
     ],
@@ -195,3 +204,4 @@ def test_bad_input_to_a_study_is_one_line(tmp_path, arguments, words):
     assert code == 2
     assert words in output
     assert "Traceback" not in output
+    assert not list(tmp_path.iterdir())  # told before anything is imported, made or locked

@@ -1,57 +1,44 @@
-"""Versions on offer, their labels, and the way back - against a model of how TF Serving reads models.config."""
+"""Push, promote, rollback, restore: what they lead to, and what a server makes of it."""
 
+import contextlib
 import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
+from model_server import ModelServer
 
-from components import versions
-from components.versions import SOURCE_FILE, find_rolled_back, labels, newest_version, on_offer
+from components import durable, served, versions
+from components.errors import VersionsError
 from pipeline.cli import cli
 
-
-def push(base, version: int, source: str = "") -> None:
-    """What HiggsPusher does, with nothing in the folder."""
-    (base / str(version) / "assets.extra").mkdir(parents=True)
-    (base / str(version) / SOURCE_FILE).write_text(source or f"model {version}")
-    versions.offer(str(base))
+ROOT = Path(__file__).parent.parent
 
 
-def read_config(base) -> model_server_config_pb2.ModelConfig:
-    text = (base.parent / "models.config").read_text()
-    [entry] = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
-    return entry
+def push(base, content: str, **options) -> versions.Pushed:
+    """Pushes a model whose only file has this content."""
+
+    def copy(folder: str) -> None:
+        with durable.new_file(os.path.join(folder, "saved_model.pb")) as file:
+            file.write(content.encode())
+
+    return versions.push(str(base), copy, **options)
 
 
-class Server:
-    """TF Serving with --allow_version_labels_for_unavailable_models, as server_core.cc has it.
+def names(base) -> list[list[str]]:
+    """What TF Serving is told to load under its two names, by the versions' contents."""
+    lists = served.read(str(base)).lists.values()
+    return [[(Path(base) / str(version) / "saved_model.pb").read_text() for version in listed] for listed in lists]
 
-    Each reading of models.config takes the labels first, and stops if one that is in use moves to a version that is not
-    loaded; only then does it take the policy. The folder is looked at more often than the file.
-    """
 
-    def __init__(self, base):
-        self.base = base
-        self.policy = None
-        self.labels, self.loaded = {}, set()
-        self.read_config()
-
-    def look(self) -> None:
-        """Loads and unloads what the policy in force makes of the folder."""
-        there = {int(name) for name in os.listdir(self.base) if name.isdecimal()}
-        self.loaded = there if self.policy.HasField("all") else there & set(self.policy.specific.versions)
-
-    def read_config(self) -> None:
-        """Reads models.config, then looks at the folder."""
-        entry = read_config(self.base)
-        moved = {label: version for label, version in entry.version_labels.items() if self.labels.get(label) != version}
-        if all(label not in self.labels or version in self.loaded for label, version in moved.items()):
-            self.labels = dict(entry.version_labels)
-            self.policy = entry.model_version_policy
-        self.look()
+def folders(base) -> list[str]:
+    """What the folders hold that are there, in the order of their names."""
+    there = sorted(os.listdir(base))
+    assert all(name.isdecimal() for name in there), there
+    return [(Path(base) / name / "saved_model.pb").read_text() for name in there]
 
 
 @pytest.fixture
@@ -59,105 +46,264 @@ def base(tmp_path):
     return tmp_path / "serving" / "higgs"
 
 
-def test_first_version_is_stable_and_the_next_a_canary(base):
-    push(base, 1)
-    assert labels(str(base)) == {"stable": 1}
-    push(base, 2)
-    assert labels(str(base)) == {"stable": 1, "canary": 2}
-    versions.promote(str(base))
-    assert labels(str(base)) == {"stable": 2}
-    assert on_offer(str(base)) == [1, 2]
+@pytest.fixture
+def later(monkeypatch):
+    """Makes time pass."""
+
+    def pass_by(seconds: float) -> None:
+        started = versions.time.time()
+        monkeypatch.setattr(versions.time, "time", lambda: started + seconds)
+
+    return pass_by
 
 
-def test_two_newest_and_the_stable_version_stay_on_offer(base):
-    for version in (1, 2, 3, 4):
-        push(base, version)
-    assert on_offer(str(base)) == [1, 3, 4]
-    assert (base / "retired-2" / SOURCE_FILE).exists()
-    versions.promote(str(base))
-    push(base, 5)
-    assert on_offer(str(base)) == [4, 5]
+def test_first_version_is_stable_however_it_is_promoted(base):
+    push(base, "a", promoted=False)
+    assert names(base) == [["a"], ["a"]]
 
 
-def test_rollback_leaves_the_version_before_and_takes_the_canary_away(base):
-    for version in (1, 2):
-        push(base, version)
-    versions.promote(str(base))
-    assert versions.roll_back(str(base)) == (2, 1)
-    assert on_offer(str(base)) == [1]
-    assert labels(str(base)) == {"stable": 1}
-    assert list(read_config(base).model_version_policy.specific.versions) == [1]
-    assert versions.roll_back(str(base)) == (0, 0)
+def test_version_is_stable_once_pushed_and_the_one_before_stays_loaded(base):
+    for content in "abc":
+        push(base, content)
+    assert names(base) == [["b", "c"], ["b", "c"]]
 
 
-def test_push_after_a_rollback_is_a_canary_and_the_version_rolled_back_stays_away(base):
-    for version in (1, 2):
-        push(base, version)
+def test_canary_answers_under_its_own_name_until_it_is_promoted(base):
+    push(base, "a")
+    canary = push(base, "b", promoted=False).version
+    assert names(base) == [["a"], ["a", "b"]]
+    assert versions.promote(str(base)) == canary
+    assert names(base) == [["a", "b"], ["a", "b"]]
+    push(base, "c", promoted=False)
+    assert names(base) == [["b"], ["b", "c"]]
+    push(base, "d", promoted=False)
+    assert names(base) == [["b"], ["b", "d"]]
+
+
+def test_version_on_offer_can_be_promoted_by_its_number(base):
+    push(base, "a")
+    passed_over, canary = (push(base, content, promoted=False).version for content in "bc")
+    assert versions.promote(str(base), passed_over) == passed_over
+    assert names(base) == [["a", "b"], ["a", "b"]]
+    assert served.read(str(base)).state(canary) == "on offer"
+
+
+def test_rollback_returns_to_the_version_that_was_stable_before_not_to_a_mere_canary(base):
+    push(base, "a")
+    push(base, "b", promoted=False)  # never promoted
+    push(base, "c")
     versions.roll_back(str(base))
-    assert newest_version(str(base)) == 2  # no number is used twice
-    push(base, 3)
-    assert on_offer(str(base)) == [1, 3]
-    assert labels(str(base)) == {"stable": 1, "canary": 3}
-    assert read_config(base).model_version_policy.HasField("all")
-    assert newest_version(str(base)) == 3
-    assert find_rolled_back(str(base), "model 2") == 2
-    assert versions.roll_back(str(base)) == (3, 1)
-    assert find_rolled_back(str(base), "model 3") == 3
-    assert find_rolled_back(str(base), "model 1") == 0
+    assert names(base) == [["a"], ["a"]]
 
 
-def test_rollback_can_be_undone_until_the_next_push(base):
-    for version in (1, 2):
-        push(base, version)
-    assert versions.restore(str(base)) == 0
+def test_rollback_of_a_canary_leaves_the_stable_version(base):
+    for content in "ab":
+        push(base, content)
+    canary = push(base, "c", promoted=False).version
+    assert versions.roll_back(str(base))[0] == (canary,)
+    assert names(base) == [["b"], ["b"]]
+
+
+def test_commands_that_are_repeated_go_no_step_further(base):
+    for content in "abc":
+        push(base, content)
+    once = versions.roll_back(str(base))
+    assert versions.roll_back(str(base)) == once
+    assert names(base) == [["b"], ["b"]]
+    once = versions.restore(str(base))
+    assert versions.restore(str(base)) == once
+    assert names(base) == [["b", "c"], ["b", "c"]]
+    push(base, "d", promoted=False)
+    assert versions.promote(str(base)) == versions.promote(str(base))
+    assert names(base) == [["c", "d"], ["c", "d"]]
+
+
+def test_rollback_to_a_version_takes_all_that_came_after_it_and_can_be_undone(base):
+    numbers = [push(base, content).version for content in "abcd"]
+    assert versions.roll_back(str(base), numbers[1]) == ((numbers[2], numbers[3]), numbers[1])
+    assert names(base) == [["b"], ["b"]]
+    assert push(base, "c").rolled_back == numbers[2]
+    versions.restore(str(base))
+    assert names(base) == [["c", "d"], ["c", "d"]]
+    assert served.read(str(base)).previous == numbers[2]
+
+
+def test_same_model_is_one_version_wherever_it_comes_from(base):
+    first = push(base, "a")
+    assert push(base, "a") == first
+    second = push(base, "b")
+    third = push(base, "a")  # not what is served, though it was once
+    assert second.version < third.version
+    assert folders(base) == ["a", "b", "a"]
+
+
+def test_canary_that_is_pushed_again_to_be_stable_is_promoted(base):
+    push(base, "a")
+    canary = push(base, "b", promoted=False)
+    assert push(base, "b") == canary
+    assert names(base) == [["a", "b"], ["a", "b"]]
+
+
+def test_model_that_was_rolled_back_is_not_pushed_again_until_it_is_restored(base):
+    push(base, "a")
+    second = push(base, "b").version
     versions.roll_back(str(base))
-    assert versions.restore(str(base)) == 2
-    assert labels(str(base)) == {"stable": 1, "canary": 2}
+    assert push(base, "b") == versions.Pushed(0, rolled_back=second)
+    assert folders(base) == ["a", "b"]
+    versions.restore(str(base))
+    assert push(base, "b") == versions.Pushed(second)
+
+
+def test_veto_outlives_the_folder(base, later):
+    push(base, "a")
+    bad = push(base, "b").version
     versions.roll_back(str(base))
-    push(base, 3)
-    assert versions.restore(str(base)) == 0
+    for content in "cde":
+        later(3600)
+        push(base, content, keep=2)
+    assert folders(base) == ["c", "d", "e"]  # c was listed until now
+    assert push(base, "b").rolled_back == bad
+
+
+def test_restore_undoes_the_last_change_only(base):
+    for content in "ab":
+        push(base, content)
+    with pytest.raises(VersionsError, match=r"Received: a push as the last one in .*\. See higgs serving status\."):
+        versions.restore(str(base))
+    versions.roll_back(str(base))
+    push(base, "c")
+    with pytest.raises(VersionsError, match="Received: a push as the last one"):
+        versions.restore(str(base))
+
+
+def test_versions_are_kept_to_so_many_but_never_less_than_are_needed(base, later):
+    first = push(base, "a").version
+    for content in "bcdefg":
+        later(3600)
+        push(base, content, promoted=False, keep=3)
+    assert served.read(str(base)).stable == first
+    assert folders(base) == ["a", "f", "g"]
+    assert names(base) == [["a"], ["a", "g"]]
+    state = served.read(str(base))
+    assert [state.state(version) for version in state.pushed] == [
+        "stable",
+        "retired",
+        "retired",
+        "retired",
+        "retired",
+        "on offer",
+        "canary",
+    ]
+
+
+def test_folder_that_a_server_may_still_list_stays(base, later):
+    for content in "abcd":
+        push(base, content, keep=2)
+    assert folders(base) == ["a", "b", "c", "d"]  # all were listed less than a minute ago
+    later(61)
+    push(base, "e", keep=2)
+    assert folders(base) == ["c", "d", "e"]  # c was listed until now
+
+
+def test_no_number_is_used_twice(base, monkeypatch):
+    monkeypatch.setattr(versions.time, "time", lambda: 5.0)  # a clock that stands
+    assert [push(base, content).version for content in "abc"] == [5, 6, 7]
+    (base / "40").mkdir()
+    assert push(base, "d").version == 41
+    assert (base / "40").is_dir()  # nobody's to remove
+
+
+def test_folder_that_is_not_as_it_was_pushed_is_never_named(base):
+    first, second = (push(base, content).version for content in "ab")
+    (base / str(first) / "saved_model.pb").write_text("A")
+    before = (base.parent / "models.config").read_text()
+    with pytest.raises(VersionsError, match=rf"Received: {base / str(first)}, whose files are others or missing"):
+        versions.roll_back(str(base))
+    assert (base.parent / "models.config").read_text() == before
+    (base / str(second) / "saved_model.pb").unlink()
+    push(base, "c", promoted=False)
+    assert names(base) == [["c"], ["c"]]  # there is no other that could be stable
 
 
 def test_models_beside_each_other_keep_their_entries(tmp_path):
     for name in ("higgs", "other"):
-        push(tmp_path / "serving" / name, 1)
-    versions_before = labels(str(tmp_path / "serving" / "other"))
-    push(tmp_path / "serving" / "higgs", 2)
-    text = (tmp_path / "serving" / "models.config").read_text()
-    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    assert [model.name for model in config.model_config_list.config] == ["higgs", "other"]
-    assert [model.base_path for model in config.model_config_list.config] == ["/models/higgs", "/models/other"]
-    assert labels(str(tmp_path / "serving" / "other")) == versions_before == {"stable": 1}
+        push(tmp_path / "serving" / name, "a")
+    push(tmp_path / "serving" / "higgs", "b")
+    assert names(tmp_path / "serving" / "higgs") == [["a", "b"], ["a", "b"]]
+    assert names(tmp_path / "serving" / "other") == [["a"], ["a"]]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    ("base", "received"), [("gs://bucket/serving/higgs", "gs://bucket"), ("/tmp/s/a-canary", "a-canary")]
+)
+def test_place_that_cannot_keep_versions_is_one_line(base, received):
+    with pytest.raises(VersionsError, match=rf"Received: {received}"):
+        push(base, "a")
+
+
+def test_version_that_does_not_load_is_taken_back(base):
+    first = push(base, "a").version
+    assert not versions.withdraw(str(base), first, "out of memory")  # there is no other
+    second = push(base, "b").version
+    assert versions.withdraw(str(base), second, "out of memory")
+    assert names(base) == [["a"], ["a"]]
+    assert served.read(str(base)).last.reason == "out of memory"
+    third, fourth = (push(base, content).version for content in "cd")
+    assert versions.withdraw(str(base), third, "too late")  # the next one is there already
+    assert names(base) == [["d"], ["d"]]
+    assert served.read(str(base)).previous == first
+    assert served.read(str(base)).stable == fourth
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_no_sequence_of_commands_confuses_a_server(base, seed):
     rng = random.Random(seed)
-    push(base, 1)
-    server = Server(base)
-    newest, bad = 1, set()
-    for _ in range(60):
-        command = rng.choice(["push", "push", "rollback", "promote", "restore"])
-        if command == "push":
-            newest += 1
-            push(base, newest)
-        elif command == "rollback":
-            bad |= {versions.roll_back(str(base))[0]}
-        elif command == "restore":
-            bad -= {versions.restore(str(base))}
-        elif command == "promote":
-            versions.promote(str(base))  # the command waits until the servers have settled, as they do below
-        for read in rng.choice([(True,), (False, True)]):
-            server.look()
-            assert server.labels["stable"] in server.loaded
-            if read:
-                server.read_config()
-                server.read_config()
-            assert server.labels["stable"] in server.loaded
-        assert server.labels == labels(str(base))
-        assert server.loaded == set(on_offer(str(base)))
-        assert not server.loaded & bad
-        assert set(server.labels.values()) <= server.loaded
+    broken: set[int] = set()
+    push(base, "0")
+    server = ModelServer(base.parent, broken)
+    was_stable = {served.read(str(base)).stable}
+    for step in range(80):
+        with contextlib.suppress(VersionsError):  # what is not possible now; nothing has changed then
+            change(rng, base, step, server)
+        state = served.read(str(base))
+        was_stable.add(state.stable)
+        if rng.random() < 0.2:
+            continue  # the server does not look between this command and the next
+        server.poll()
+        assert server.answers("higgs") in was_stable
+        server.read_config()
+        assert server.answers("higgs") == state.stable
+        assert server.answers("higgs-canary") == (state.canary or state.stable)
+        assert not [version for version in server.managed["higgs"] if state.state(version) == "rolled back"]
+
+
+def change(rng: random.Random, base, step: int, server: ModelServer) -> None:
+    """One command by chance; every third version that is pushed does not load and is taken back."""
+    command = rng.choice(["push", "push", "canary", "rollback", "further back", "promote", "restore"])
+    if command in ("push", "canary"):
+        version = push(base, f"model {step}", promoted=command == "push", keep=3).version
+        if rng.random() < 0.3:
+            server.broken.add(version)
+            server.read_config()
+            assert server.status("higgs" if command == "push" else "higgs-canary", version) == "END"
+            assert server.answers("higgs") != version
+            versions.withdraw(str(base), version, "out of memory")
+            server.read_config()
+            server.broken.clear()
+    elif command == "further back":
+        state = served.read(str(base))
+        versions.roll_back(str(base), rng.choice([state.stable, *state.before]))
+    else:
+        {"rollback": versions.roll_back, "promote": versions.promote, "restore": versions.restore}[command](str(base))
+
+
+def test_server_starts_again_with_a_broken_canary_and_with_a_broken_new_version(base):
+    first, second = push(base, "a").version, push(base, "b", promoted=False).version
+    server = ModelServer(base.parent, {second})
+    assert server.answers("higgs") == server.answers("higgs-canary") == first
+    versions.promote(str(base))
+    server = ModelServer(base.parent, {second})
+    assert server.answers("higgs") == server.answers("higgs-canary") == first
 
 
 def higgs_serving(*arguments) -> tuple[int, str]:
@@ -167,23 +313,58 @@ def higgs_serving(*arguments) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def age(base) -> None:
-    """Makes the servers' configuration an hour old."""
-    path = base.parent / "models.config"
-    os.utime(path, (path.stat().st_mtime - 3600,) * 2)
+ABOUT = {"architecture": "combined", "n_rows": 8000, "origin": "simulated", "bce": 0.51234, "auc": 0.8166, "run": "r1"}
 
 
-def test_commands_promote_roll_back_and_restore(base, tmp_path):
-    for version in (1, 2):
-        push(base, version, f"model: m{version}\nrows: real\n")
+def test_commands_show_promote_roll_back_and_restore(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(versions.time, "time", lambda: 1795649889.0)
+    push(base, "a")
+    push(base, "b", promoted=False, describe=lambda version, digest: (ABOUT, {}))
     output = ("--output", tmp_path)
-    assert higgs_serving("status", *output) == (0, "2 canary model: m2 rows: real\n1 stable model: m1 rows: real\n")
-    code, message = higgs_serving("promote", *output)
-    assert (code, "Try again in" in message) == (2, True)
-    age(base)
-    assert higgs_serving("promote", *output) == (0, "Stable: 2.\n")
-    assert higgs_serving("rollback", *output) == (0, "Rolled back: 2. Stable: 1.\n")
-    assert higgs_serving("restore", *output) == (0, "Restored: 2.\n")
+    code, table = higgs_serving("status", *output)
+    assert code == 0
+    assert table.splitlines() == [
+        "version     state   pushed (UTC)         architecture  rows             eval BCE  AUC    run",
+        "1795649890  canary  2026-11-25 23:38:09  combined      8,000 simulated  0.5123    0.817  r1",
+        "1795649889  stable  2026-11-25 23:38:09",
+    ]
+    assert higgs_serving("promote", *output) == (0, "Stable: 1795649890.\n")
+    assert higgs_serving("rollback", *output) == (0, "Rolled back: 1795649890. Stable: 1795649889.\n")
+    assert higgs_serving("restore", *output) == (0, "Restored: 1795649890. Stable: 1795649890.\n")
+    assert higgs_serving("rollback", *output, "--to", 1795649889) == (
+        0,
+        "Rolled back: 1795649890. Stable: 1795649889.\n",
+    )
+    states = [line.split("  ")[1] for line in higgs_serving("status", *output)[1].splitlines()[1:]]
+    assert states == ["rolled back", "stable"]
+
+
+WRONG = {
+    "nothing to promote": (("promote",), "A canary is promoted. Received: none in "),
+    "one that is older": (("promote", 1795649889), "Received: 1795649889, on offer; 1795649890 is stable."),
+    "one that is unknown": (("promote", 1795649999), "Received: 1795649999, which was never pushed;"),
+    "nothing to restore": (("restore",), "Received: a push as the last one in "),
+    "back to nowhere": (("rollback", "--to", 7), "Received: 7, which was never pushed. See higgs serving status."),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_command_that_is_not_possible_is_one_line_and_changes_nothing(base, tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(versions.time, "time", lambda: 1795649889.0)
+    for content in "ab":
+        push(base, content)
+    before = (base.parent / "models.config").read_text()
+    arguments, expected = WRONG[fault]
+    code, message = higgs_serving(*arguments, "--output", tmp_path)
+    assert (code, message.count("\n"), expected in message) == (2, 1, True), message
+    assert (base.parent / "models.config").read_text() == before
+
+
+def test_rollback_of_the_only_version_is_one_line(base, tmp_path):
+    push(base, "a")
+    code, message = higgs_serving("rollback", "--output", tmp_path)
+    assert code == 2
+    assert message.startswith("Error: A rollback needs an earlier version that was stable. Received: ")
 
 
 @pytest.mark.parametrize("command", ["status", "rollback", "promote", "restore"])
@@ -194,12 +375,16 @@ def test_command_without_versions_is_one_line(tmp_path, command):
     assert message.count("\n") == 1
 
 
-def test_rollback_of_the_only_version_is_one_line_and_changes_nothing(base, tmp_path):
-    push(base, 1)
-    before = (base.parent / "models.config").read_text()
-    code, message = higgs_serving("rollback", "--output", tmp_path)
-    assert code == 2
-    assert message.startswith("Error: A rollback needs an earlier version. Received: 1 only in ")
-    assert (base.parent / "models.config").read_text() == before
-    code, message = higgs_serving("restore", "--output", tmp_path)
-    assert (code, message.startswith("Error: A version is restored that was rolled back")) == (2, True)
+def test_status_takes_less_than_a_second_and_neither_tensorflow_nor_tfx(base, tmp_path):
+    for content in "ab":
+        push(base, content)
+    code = (
+        "import sys, time, resource; from pipeline.cli import cli; cli(sys.argv[1:], standalone_mode=False);"
+        "usage = resource.getrusage(resource.RUSAGE_SELF); print(usage.ru_utime + usage.ru_stime);"
+        "print({'tensorflow', 'tfx', 'google.protobuf', 'numpy'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "serving", "status", "--output", str(tmp_path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
+    assert [line.split()[1] for line in lines[:3]] == ["state", "stable", "on"]
+    assert float(lines[-2]) < 1.0
+    assert lines[-1] == "set()"

@@ -17,15 +17,15 @@ from pipeline.exits import reported
 @click.option("--model-dir", metavar="FOLDER", help="Use a SavedModel, or versions of one. [runs/serving/MODEL]")
 @click.option("--to", metavar="FILE", help="Where the predictions go, .csv or .csv.gz. [EVENTS.predictions.csv]")
 @click.option("--model", "name", default="higgs", show_default=True, metavar="NAME", help="The model's name.")
-@click.option("--version", type=click.IntRange(min=1), metavar="NUMBER", help="Of the model. [the newest]")
-@click.option("--label", metavar="NAME", help="Of the model's version instead: stable or canary.")
+@click.option("--version", type=click.IntRange(min=1), metavar="NUMBER", help="Of the model. [the stable one]")
+@click.option("--canary", is_flag=True, help="Ask the canary, or the stable version where there is none.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="Rows per request.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at a time.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds."
 )
 @click.option("--retries", type=click.IntRange(min=0), default=5, show_default=True, help="Of unavailable servers.")
-def predict(events, url, grpc, model_dir, to, name, version, label, batch_size, concurrency, timeout, retries):
+def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size, concurrency, timeout, retries):
     """Scores the events of a HIGGS file, with or without labels, by a served model.
 
     Writes one line per row, in order: the probability of a signal and, where the file has labels, the label.
@@ -33,6 +33,8 @@ def predict(events, url, grpc, model_dir, to, name, version, label, batch_size, 
     given = [option for option, value in (("--url", url), ("--grpc", grpc), ("--model-dir", model_dir)) if value]
     if len(given) > 1:
         raise click.UsageError(f"One model is asked. Received: {' and '.join(given)}. Drop all but one.")
+    if version and canary:
+        raise click.UsageError(f"One version is asked. Received: --version {version} and --canary. Drop one.")
     to = to or f"{os.path.basename(events).removesuffix('.gz').removesuffix('.csv')}.predictions.csv"
     with reported(), _quiet():
         from components.sums import describe
@@ -41,14 +43,14 @@ def predict(events, url, grpc, model_dir, to, name, version, label, batch_size, 
         from kubeflow.serving.request import Model
 
         rows = Events.open(events)
-        scorer = _scorer(url, grpc, model_dir, Model(name, version or 0, label or ""), timeout, concurrency)
+        scorer = _scorer(url, grpc, model_dir, Model(name, version or 0, canary), timeout, concurrency)
         try:
             n_rows, sums = predict(rows, scorer, to, batch_size, concurrency, retries)
         finally:
             scorer.close()
         click.echo(f"Model: {scorer.server}")
         if sums:
-            click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(events) else ''}rows")
+            click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(rows.path) else ''}rows")
         click.echo(f"Predictions: {os.path.abspath(to)}")
 
 
@@ -85,42 +87,54 @@ def _options(command):
     return click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")(command)
 
 
+def _base(output: str, model: str) -> str:
+    return os.path.join(output if "://" in output else os.path.abspath(output), "serving", model)
+
+
 @serving.command()
 @_options
 def status(output, model):
-    """Lists the versions, newest first."""
-    with reported(), _quiet():
-        from kubeflow.serving.operations import describe
+    """Lists every version that was pushed, newest first, and what it is: stable, canary, on offer, ..."""
+    with reported():
+        from kubeflow.serving.status import describe
 
-        click.echo("\n".join(describe(output, model)))
-
-
-@serving.command()
-@_options
-def rollback(output, model):
-    """Takes the newest version out of service; requests go to the one before. It is not pushed again by itself."""
-    with reported(), _quiet():
-        from kubeflow.serving.operations import roll_back
-
-        withdrawn, stable = roll_back(output, model)
-        click.echo(f"Rolled back: {withdrawn}. Stable: {stable}.")
+        click.echo(describe(_base(output, model)))
 
 
 @serving.command()
+@click.argument("version", type=click.IntRange(min=1), default=None, required=False)
 @_options
-def promote(output, model):
-    """Makes the newest version, the canary, the stable one."""
-    with reported(), _quiet():
-        from kubeflow.serving.operations import promote
+def promote(version, output, model):
+    """Makes the canary the stable version, or VERSION, which must be newer than the stable one."""
+    with reported():
+        from components import versions
 
-        click.echo(f"Stable: {promote(output, model)}.")
+        click.echo(f"Stable: {versions.promote(_base(output, model), version or 0)}.")
+
+
+@serving.command()
+@click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="One that was stable. [the one before]")
+@_options
+def rollback(to, output, model):
+    """Takes the canary out of service, or else the stable version, for the one that was stable before.
+
+    What was rolled back is not pushed again by itself. Repeated, this does nothing more; --to leads further back.
+    """
+    with reported():
+        from components import versions
+
+        click.echo(_changed("Rolled back", *versions.roll_back(_base(output, model), to or 0)))
 
 
 @serving.command()
 @_options
 def restore(output, model):
-    """Undoes the last rollback, as long as nothing was pushed since; the version is on offer again."""
-    with reported(), _quiet():
-        from kubeflow.serving.operations import restore
+    """Undoes a rollback, as long as it is the last change."""
+    with reported():
+        from components import versions
 
-        click.echo(f"Restored: {restore(output, model)}.")
+        click.echo(_changed("Restored", *versions.restore(_base(output, model))))
+
+
+def _changed(what: str, versions: tuple[int, ...], stable: int) -> str:
+    return f"{what}: {', '.join(map(str, versions)) or 'none'}. Stable: {stable}."

@@ -16,11 +16,11 @@ FAILED = "failed"
 _RULES = {
     NOT_LOADED: (
         "The model must be loaded.",
-        "Check --model, --version and --label against what the server has loaded.",
+        "Check --model, --version and --canary against what the server has loaded.",
     ),
     REFUSED: (
         "The model must accept the request.",
-        "Check --label and --batch-size, or serve a model that `higgs run` pushed.",
+        "Check --batch-size, or serve a model that `higgs run` pushed.",
     ),
     TOO_SLOW: ("The server must answer in time.", "Raise --timeout, or lower --batch-size or --concurrency."),
     FAILED: ("The server must answer with probabilities.", "Check its address, and its log."),

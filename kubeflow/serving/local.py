@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from components import versions
+from components import served
 from kubeflow.serving.request import OUTPUT, SIGNATURE, Model
 from models.features import FEATURES
 from pipeline.errors import ServingError
@@ -58,15 +58,22 @@ def find(folder: str, model: Model) -> str:
       ServingError: there is none.
     """
     is_model = tf.io.gfile.exists(os.path.join(folder, "saved_model.pb"))
-    if is_model and not model.version and not model.label:
+    if is_model and not model.version and not model.canary:
         return folder
-    served = versions.on_offer(folder)
-    chosen = model.version or (versions.labels(folder).get(model.label) if model.label else max(served, default=0))
-    if is_model or chosen not in served:
-        asked = model.version or model.label or "any version"
-        there = ", ".join(map(str, served)) or "none"
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)] if tf.io.gfile.isdir(folder) else []
+    there = sorted(int(name) for name in names if name.isdecimal())
+    chosen = model.version or _named(folder, model.canary) or max(there, default=0)
+    if is_model or chosen not in there:
+        asked = model.version or ("the canary" if model.canary else "any version")
+        held = ", ".join(map(str, there)) or "none"
         raise ServingError(
-            f"A model's folder holds the version asked for. Received: {asked} in {folder}, which holds {there}. "
+            f"A model's folder holds the version asked for. Received: {asked} in {folder}, which holds {held}. "
             "Push one with `higgs run`, or name another with --model-dir."
         )
     return os.path.join(folder, str(chosen))
+
+
+def _named(folder: str, canary: bool) -> int:
+    """The version that a server would ask; 0 where no history says what is stable."""
+    state = served.read(folder if "://" in folder else os.path.abspath(folder))
+    return (canary and state.canary) or state.stable

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gzip
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from components.csv_blocks import read_blocks, read_head
 from components.csv_rows import RowParser
 from components.errors import IngestionError
 from components.sums import EventSums
+from datasets.files import whole
+from datasets.listing import list_files
 from kubeflow.serving.faults import Retries
 from kubeflow.serving.request import checked
 from models.features import COLUMNS, FEATURES, LABEL
@@ -28,7 +29,7 @@ class Events:
     """A file of events in HIGGS's format.
 
     Attributes:
-      path: .csv or .csv.gz, with or without a header.
+      path: .csv or .csv.gz on this machine or another of Beam's file systems, with or without a header.
       parser: for its lines; `parser.labelled` says whether they begin with the label.
     """
 
@@ -37,16 +38,19 @@ class Events:
 
     @classmethod
     def open(cls, path: str) -> "Events":
-        """Looks at how the file begins.
+        """Looks at how the file begins that `path` names.
 
         Raises:
-          IngestionError: it is not there, or no such file.
+          DatasetError: it is not there, or no file.
+          IngestionError: it cannot be used.
         """
-        if "://" not in path and not os.path.isfile(path):
-            raise IngestionError(f"Events must be a file. Received: {path}. Check the path.")
+        path, *others = list_files(path)
+        if others:
+            raise IngestionError(f"Events must be one file. Received: {path} and {len(others):,} more. Name one.")
         head = read_head(path)
-        names = head.names
-        labelled = LABEL in names if head.is_header else len(names) != len(FEATURES)
+        if not head.first_line:
+            raise IngestionError(f"A CSV file must hold rows. Received: {path}, which is empty. Name another file.")
+        labelled = len(head.fields) != len(FEATURES) if head.names is None else LABEL in head.names
         return cls(path, RowParser.for_file(path, head, COLUMNS if labelled else FEATURES, labelled))
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
@@ -147,20 +151,12 @@ def _progress() -> tqdm:
 @contextlib.contextmanager
 def _complete(path: str) -> Iterator[TextIO]:
     """A file to write to that appears under its name when the context ends well, and not at all otherwise."""
-    folder, name = os.path.split(os.path.abspath(path))
-    partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
-    try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, "Is a directory")
-        file = gzip.open(partial, "wt") if name.endswith(".gz") else open(partial, "w")  # noqa: SIM115
-    except OSError as error:
-        raise ServingError(
-            f"Predictions must be writable. Received: {path}: {error.strerror}. Name another file with --to."
-        ) from None
-    try:
-        with file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+    gzipped = path.endswith(".gz")
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(whole(path, "wb" if gzipped else "w"))
+        except OSError as error:
+            raise ServingError(
+                f"Predictions must be writable. Received: {path}: {error.strerror}. Name another file with --to."
+            ) from None
+        yield stack.enter_context(gzip.open(file, "wt")) if gzipped else file

@@ -4,37 +4,35 @@ import dataclasses
 
 import numpy as np
 
+from components.history import CANARY_SUFFIX
 from kubeflow.serving.faults import FAILED, fault
-from pipeline.errors import ServingError
 
 SIGNATURE, OUTPUT = "serving_features", "probability"
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Which model: the newest version that is served, or one by its number or its label.
+    """Which model: the stable version, its canary, or a version by its number.
 
     Attributes:
       name: in the server's models.config.
       version: its number; 0 for none.
-      label: `stable` or `canary`; empty for none.
+      canary: whether the canary is meant; where there is none, the stable version answers.
     """
 
     name: str
     version: int = 0
-    label: str = ""
+    canary: bool = False
 
-    def __post_init__(self):
-        if self.version and self.label:
-            received = f"--version {self.version} and --label {self.label}"
-            raise ServingError(f"A model is asked for by its version or by a label. Received: {received}. Drop one.")
+    @property
+    def served_name(self) -> str:
+        """The name under which a server has it."""
+        return f"{self.name}{CANARY_SUFFIX}" if self.canary else self.name
 
     @property
     def path(self) -> str:
         """The model in a REST address."""
-        if self.version:
-            return f"{self.name}/versions/{self.version}"
-        return f"{self.name}/labels/{self.label}" if self.label else self.name
+        return f"{self.served_name}/versions/{self.version}" if self.version else self.served_name
 
 
 def checked(answer, n_rows: int, server: str) -> np.ndarray:

@@ -59,12 +59,10 @@ class GrpcScorer:
 
     def _request(self, features: np.ndarray) -> predict_pb2.PredictRequest:
         request = predict_pb2.PredictRequest()
-        request.model_spec.name = self._model.name
+        request.model_spec.name = self._model.served_name
         request.model_spec.signature_name = SIGNATURE
         if self._model.version:
             request.model_spec.version.value = self._model.version
-        elif self._model.label:
-            request.model_spec.version_label = self._model.label
         for name, column in zip(FEATURES, features, strict=True):
             request.inputs[name].CopyFrom(tf.make_tensor_proto(column))
         return request

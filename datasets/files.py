@@ -1,0 +1,83 @@
+"""Files that appear whole, and on the disk, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+UNFINISHED = ".unfinished"  # ends the temporary name; a dot begins it, so that nobody takes the file for data
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> Iterator[IO]:
+    """Opens a file that gets its name when the context ends well, and leaves nothing behind otherwise.
+
+    It is written beside its place, is on the disk before it is renamed, and replaces what had the name. What earlier
+    attempts left when they were killed is removed. A device or a pipe is written to as it is.
+
+    Args:
+      path: of the file, in an existing folder.
+      mode: `w` for text, `wb` for bytes.
+      private: whether nobody but the user may read the file.
+
+    Yields:
+      The open file.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    if path.exists() and not path.is_file():
+        with open(path, mode) as file:  # of a folder, this raises
+            yield file
+        return
+    remove_unfinished(path.parent, path.name)
+    temporary, descriptor = _create(path, private)
+    try:
+        with open(descriptor, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+            os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str | os.PathLike, name: str = "") -> None:
+    """Removes what writers that were killed left in a folder, of one file or of all; one at work keeps its own."""
+    begin = f".{name}." if name else "."
+    found = [entry for entry in os.listdir(folder) if entry.startswith(begin) and entry.endswith(UNFINISHED)]
+    for path in (os.path.join(folder, entry) for entry in found):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives
+            os.unlink(path)
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """Waits until names in a folder are on the disk, where its file system can tell."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path, private: bool) -> tuple[Path, int]:
+    """A new file beside `path`, locked for as long as it is open, so that nobody takes it for one that was left."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with contextlib.suppress(OSError):  # no locks here, so nobody will find it unlocked
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():
+            return temporary, descriptor
+        os.close(descriptor)  # removed between its making and its locking

@@ -1,0 +1,37 @@
+"""The table of `higgs serving status`."""
+
+from components import served
+from components.history import Event
+from components.serving_lock import nothing_pushed
+
+HEAD = ("version", "state", "pushed (UTC)", "architecture", "rows", "eval BCE", "AUC", "run")
+
+
+def describe(base: str) -> str:
+    """One line per version that was ever pushed below `base`, newest first, under a head.
+
+    Raises:
+      VersionsError: nothing was pushed there, or models.config is not ours.
+    """
+    state = served.read(base)
+    if not state.last:
+        raise nothing_pushed(base)
+    rows = [_row(version, state.state(version), push) for version, push in sorted(state.pushed.items(), reverse=True)]
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in (HEAD, *rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(version: int, state: str, push: Event) -> tuple[str, ...]:
+    about = push.about
+    n_rows = f"{about['n_rows']:,} " if "n_rows" in about else ""
+    return (
+        str(version),
+        state,
+        push.at.replace("T", " ").removesuffix("Z"),
+        about.get("architecture", ""),
+        f"{n_rows}{about.get('origin', '')}",
+        f"{about['bce']:.4f}" if "bce" in about else "",
+        f"{about['auc']:.3f}" if "auc" in about else "",
+        about.get("run", ""),
+    )

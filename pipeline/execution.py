@@ -1,0 +1,38 @@
+"""Runs a pipeline in this process."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+
+from pipeline.config import Config
+from pipeline.graph import create_pipeline
+from pipeline.runners import beam_options
+
+
+class Runner(LocalDagRunner):
+    """TFX's runner, which also tells the name that it gave the run."""
+
+    name = ""
+
+    def run_with_ir(self, pipeline, *arguments, **options):
+        result = super().run_with_ir(pipeline, *arguments, **options)
+        self.name = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+        return result
+
+
+def execute(config: Config, create: Callable[[Config], Pipeline] = create_pipeline) -> str:
+    """Runs every stage; those whose inputs, settings and code are unchanged come from the cache.
+
+    Args:
+      config: the resolved configuration, whose output folder is this process's own.
+      create: builds the pipeline of it.
+
+    Returns:
+      The run's name in ML Metadata; empty if TFX's command has asked for the pipeline and not for a run.
+    """
+    config = dataclasses.replace(config, beam_args=beam_options(config.runner, config.beam_args))
+    runner = Runner()
+    runner.run(create(config))
+    return runner.name
