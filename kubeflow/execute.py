@@ -1,6 +1,6 @@
 """Runs a compiled spec without a cluster: each task's exact command line, on the input that Kubeflow would give it.
 
-    higgs kubeflow execute pipeline.yaml --parameter data=/data/rows.csv --folder runs/kubeflow [--image higgs:latest]
+    higgs kubeflow execute pipeline.yaml --parameter data=/data/rows.csv --folder runs/kubeflow [--image higgs:1]
 
 What Kubeflow's driver and launcher do to a task is done here as their sources have it (`kubeflow.releases`): parameters
 resolved, artifacts handed over without their types, copied from the object store to local folders and back, the log

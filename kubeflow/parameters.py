@@ -217,7 +217,7 @@ def apply(task: str, settings: dict) -> None:
     """Takes the run-time parameters out of a task's settings and lets each do its work on the others.
 
     Raises:
-      ConfigError, ModelError: a value would be refused by a local run as well.
+      ConfigError, DatasetError, ModelError: a value would be refused by a local run as well.
     """
     for parameter in (*PARAMETERS, DATA_VERSION):
         if task in parameter.effects and parameter.name in settings:

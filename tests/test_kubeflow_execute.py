@@ -15,6 +15,7 @@ from conftest import Run, higgs, make_rows, to_csv
 
 from components.metrics import BCE
 from components.verdict import Verdict
+from datasets import DatasetError
 from kubeflow import entrypoint
 from kubeflow.cli import kubeflow
 from kubeflow.compile import COMMAND
@@ -322,7 +323,7 @@ TRAINER_SETTINGS = {"custom_config": json.dumps({"rules": {"epochs": 1}, "archit
     ],
 )
 def test_run_time_parameter_is_refused_in_one_line_as_a_setting_would_be(task, settings, message):
-    with pytest.raises((ConfigError, ModelError)) as caught:
+    with pytest.raises((ConfigError, DatasetError, ModelError)) as caught:
         apply(task, dict(settings))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
