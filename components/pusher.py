@@ -48,13 +48,15 @@ class Executor(executor.Executor):
         proto_utils.json_to_proto(exec_properties[keys.PUSH_DESTINATION_KEY], destination)
         base = destination.filesystem.base_directory
         settings = json_utils.loads(exec_properties.get(keys.CUSTOM_CONFIG_KEY) or "{}")
-        sources = self._sources(input_dict, settings.get("origin", "unknown"))
+        verdict = self._verdict(input_dict)
+        sources = self._sources(input_dict, settings.get("origin", "unknown"), verdict.get("reason", ""))
         outcome = versions.push(
             base,
             copy=lambda folder: copy_model(self.GetModelPath(input_dict), folder),
             describe=lambda version, digest: describe(os.path.basename(base), version, digest, sources),
             promoted=settings.get("promote") != versions.MANUAL,
             keep=settings.get("keep", versions.N_KEPT),
+            rival=(verdict.get("champion") or {}).get("digest", ""),
         )
         if outcome.rolled_back:
             LOGGER.warning("Not pushed: this model was rolled back as version %d of %s.", outcome.rolled_back, base)
@@ -77,12 +79,20 @@ class Executor(executor.Executor):
         [model] = input_dict[keys.MODEL_KEY]
         return model_path(model)
 
-    def _sources(self, input_dict, origin: str) -> model_card.Sources:
+    def _verdict(self, input_dict) -> dict:
+        """What the Evaluator has noted on its blessing: `reason`, a sentence, and `champion`, with its `digest`."""
+        texts = [
+            blessing.get_string_custom_property("verdict") for blessing in input_dict.get(keys.MODEL_BLESSING_KEY, [])
+        ]
+        return json.loads(texts[0]) if any(texts) else {}
+
+    def _sources(self, input_dict, origin: str, verdict: str) -> model_card.Sources:
         artifacts = {key: found[0] for key, found in input_dict.items() if found}
         told = (keys.EXAMPLES_KEY, EVALUATION, keys.MODEL_RUN_KEY)
         examples = artifacts.get(keys.EXAMPLES_KEY)
         return model_card.Sources(
             origin,
+            verdict=verdict,
             run=(self._context and self._context.pipeline_run_id) or "",
             requests=path_utils.warmup_file_path(self.GetModelPath(input_dict)),
             fingerprint=examples.get_string_custom_property("input_fingerprint") if examples else "",

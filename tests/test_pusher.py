@@ -1,6 +1,7 @@
 """HiggsPusher: what reaches the serving folder."""
 
 import functools
+import json
 import os
 import shutil
 import threading
@@ -27,10 +28,12 @@ def make_model(folder, content="weights"):
     return model
 
 
-def run_pusher(model, base, blessed=True, **settings):
+def run_pusher(model, base, blessed=True, verdict=None, **settings):
     blessing, pushed = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
     blessing.uri = model.uri
     blessing.set_int_custom_property("blessed", int(blessed))
+    if verdict:
+        blessing.set_string_custom_property("verdict", json.dumps(verdict))
     destination = pusher_pb2.PushDestination(filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(base)))
     properties = {
         "push_destination": proto_utils.proto_to_json(destination),
@@ -65,6 +68,24 @@ def test_canary_waits_to_be_promoted(base, tmp_path):
         run_pusher(make_model(tmp_path / name, name), base, promote="manual")
     state = served.read(str(base))
     assert [state.state(version) for version in state.pushed] == ["stable", "canary"]
+
+
+def test_model_that_was_not_compared_with_what_is_stable_by_now_is_a_canary(base, tmp_path):
+    for name in "ab":
+        run_pusher(make_model(tmp_path / name, name), base)
+    first = min(map(int, os.listdir(base)))
+    verdict = {"reason": "better than the baseline.", "champion": {"digest": served.stable_version(str(base)).digest}}
+    roll_back(str(base))
+    run_pusher(make_model(tmp_path / "c", "c"), base, verdict=verdict)
+    state = served.read(str(base))
+    assert (state.stable, state.canary) == (first, max(state.pushed))
+    rival = {"champion": {"digest": served.stable_version(str(base)).digest}}
+    run_pusher(make_model(tmp_path / "d", "d"), base, verdict=verdict | rival)
+    assert served.read(str(base)).stable == max(map(int, os.listdir(base)))
+    run_pusher(make_model(tmp_path / "e", "e"), base, verdict=verdict | {"champion": None})
+    assert served.read(str(base)).stable == max(map(int, os.listdir(base)))
+    card = base / str(served.read(str(base)).stable) / "assets.extra" / "model_card.md"
+    assert "Blessed: better than the baseline." in card.read_text()
 
 
 def test_refused_model_leaves_no_trace(base, tmp_path):
