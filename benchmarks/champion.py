@@ -3,8 +3,8 @@
     python -m benchmarks.champion --runs 20
 
 Each run trains another candidate, some good, some cut short, on the same simulated rows. Prints a line for each: the
-verdict, and what is served afterwards, by its binary crossentropy on the rows of `eval` and on 200,000 fresh ones, which
-no run has seen. Exits with 1 if the former rose once.
+verdict, and what is served afterwards, by its binary crossentropy on the rows of `eval` and on 200,000 fresh ones,
+which no run has seen. Exits with 1 if the former rose once.
 """
 
 import json

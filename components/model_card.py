@@ -74,7 +74,7 @@ def describe(name: str, version: int, digest: str, sources: Sources) -> dict:
     overall = metrics.pop(ALL_ROWS, {})
     limits = [*LIMITS, *([SIMULATED_LIMIT] if sources.origin == "simulated" else [])]
     limits += [NOISE_LIMIT] if overall.get("upper", -1.0) >= 0 else []
-    kept = ("n_parameters", "epochs", "best_epoch", "n_train", "architecture", "rules")
+    kept = ("n_parameters", "epochs", "best_epoch", "n_train", "architecture", "rules", "pretraining")
     return {
         "model": {"name": name, "version": version, "run": sources.run},
         "purpose": PURPOSE,
@@ -135,7 +135,7 @@ def in_words(architecture: dict) -> str:
     groups = ((n, len(list(group))) for n, group in itertools.groupby(architecture["hidden_units"]))
     units = [f"{n}x{n_layers}" if n_layers > 1 else str(n) for n, n_layers in groups]
     others = {name: value for name, value in architecture.items() if name != "hidden_units"}
-    usual = ({"activation": "elu"}, {"penalized": "kernel"}, {"members": 1})
+    usual = ({"activation": "elu"}, {"penalized": "kernel"}, {"inputs": "columns"}, {"members": 1})
     parts = [
         name if value is True else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in others.items()

@@ -366,7 +366,7 @@ def test_driver_knows_the_champion_by_its_content(models, tmp_path):
 
     first = found()
     assert from_json(first) == find_champion(settings["serving"])
-    (served / "assets.extra").mkdir()
+    (served / "assets.extra").mkdir(exist_ok=True)
     (served / "assets.extra" / "note.txt").write_text("warm-up")
     assert found() == first
     [weights] = (served / "variables").glob("*.data*")

@@ -57,8 +57,8 @@ def rows_in_shards(folder, n_rows: int, n_shards: int) -> np.ndarray:
 def test_encoded_examples_are_read_as_any_others(blessed_run, tmp_path, shard):
     graph = transform_graph(blessed_run)
     rows_in_shards(tmp_path, 2 * BLOCK_ROWS + 17, 2)
-    arguments = [str(tmp_path / "*")], graph.spec, graph, shard
-    decoded, parsed = _decoded(arguments[0], graph, shard), _parsed(*arguments)
+    patterns, how = [str(tmp_path / "*")], (graph, graph.n_inputs, shard)
+    decoded, parsed = _decoded(patterns, *how), _parsed(patterns, graph.spec, *how)
     for ours, theirs in zip(decoded, parsed, strict=True):
         assert np.array_equal(ours.numpy(), theirs.numpy())
 

@@ -126,6 +126,7 @@ def read_for_training(examples):
         [f"{examples}/Split-train/*"],
         spec,
         lambda columns: tf.stack([columns[name] for name in COLUMNS[1:]], 1),
+        len(COLUMNS) - 1,
         (1, 0),
     )
     return features

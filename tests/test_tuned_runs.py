@@ -85,7 +85,7 @@ def test_tuner_reads_train_and_val_and_needs_no_eval(tuned_run, tmp_path):
     result.tuner.search(**result.fit_kwargs)
     assert result.tuner.oracle.get_best_trials(1)[0].score > 0
     rows = tuned_run.summary["rows"]
-    sizes = {name: arrays[1].shape[0] for name, arrays in result.fit_kwargs.items() if arrays}
+    sizes = {name: arrays[1].shape[0] for name, arrays in result.fit_kwargs.items() if name in ("train", "val")}
     assert sizes == {name: sum(rows[name].values()) for name in ("train", "val")}
 
 
