@@ -58,7 +58,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         settings = _custom_config(exec_properties)
         weights = _split_weights(exec_properties)
-        rule = SplitRule(weights, tuple((name, RowRange.parse(text)) for name, text in settings["row_ranges"].items()))
+        rule = SplitRule(weights, tuple((name, RowRange.parse(text)) for name, text in settings["row_ranges"]))
         paths = _input_paths(exec_properties)
         sources, rule = plan_sources(paths, rule)
 
@@ -124,7 +124,8 @@ class HiggsExampleGen(component.FileBasedExampleGen):
         settings.update(
             {
                 "columns": list(columns),
-                "row_ranges": row_ranges or {},
+                # A list, for a Struct forgets the order of its keys, and the first range that holds a row has it.
+                "row_ranges": [list(pair) for pair in (row_ranges or {}).items()],
                 "bad_rows": bad_rows,
                 "origin": origin,
                 "code": code,

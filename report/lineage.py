@@ -45,9 +45,9 @@ def _code(executions: list[Execution]) -> Table:
 
 def _code_digest(execution: Execution) -> str | None:
     """The digest of code among a component's parameters, wherever TFX put it."""
-    texts = (execution.parameters.get(name, "") for name in ("code", "custom_config"))
-    found = re.search("[0-9a-f]{64}", " ".join(texts))
-    return found[0] if found else None
+    text = f'"code": "{execution.parameters.get("code", "")}" {execution.parameters.get("custom_config", "")}'
+    found = re.search(r"\bcode\W+([0-9a-f]{64})\b", text)
+    return found[1] if found else None
 
 
 def _stages(executions: list[Execution]) -> Table:
