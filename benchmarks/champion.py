@@ -23,12 +23,6 @@ from datasets.simulate import write_csv
 from models.features import FEATURES
 
 ARCHITECTURES = ("medium", *(f"dropout,dropout=0.3,hidden_units={width}x2" for width in (64, 32, 256, 128)))
-    "small",
-    "medium",
-    "dropout,hidden_units=128x2",
-    "batch_norm,hidden_units=64x2",
-    "l2,hidden_units=64x3",
-)
 EPOCHS = (40, 150, 5, 80, 15)
 FRESH_ROWS, FRESH_SEED = 200_000, 4308
 
