@@ -28,7 +28,7 @@ def models(place: Place):
         rows = tuple(column[:MODEL_ROWS] for column in load(files(examples, "val"), transform))
         for name, architecture in (("model", "combined"), ("baseline_model", "tiny")):
             network = fit(named(architecture), Rules(epochs=MODEL_EPOCHS), rows, rows).network
-            export(network, graph.uri, str(folder / name / "Format-Serving"))
+            export(network, transform, str(folder / name / "Format-Serving"))
 
     return run
 

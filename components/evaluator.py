@@ -18,15 +18,17 @@ from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
-from tfx.utils import io_utils, json_utils, path_utils, proto_utils
+from tfx.utils import io_utils, json_utils, proto_utils
 
 from components import champion as champions
 from components.errors import MissingBaselineError, ingestion_errors
 from components.example_blocks import ExampleBlocks
 from components.metrics import CHAMPION
+from components.sealed import model_path
 from components.served import Version
 from components.slicing import extractors
 from components.verdict import VERDICT_PROPERTY, Verdict, read_verdict
+from datasets.seals import seal
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
 SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_eval"
@@ -64,6 +66,7 @@ class Executor(executor.Executor):
         Raises:
           MissingBaselineError: the input has no baseline model.
           IngestionError: the splits have no examples, or a file of them is damaged.
+          DamageError: a model or a file of examples is not there as it was written.
         """
         if not input_dict.get(standard_component_specs.BASELINE_MODEL_KEY):
             raise MissingBaselineError(
@@ -76,9 +79,7 @@ class Executor(executor.Executor):
         config = update_eval_config_with_defaults(config, has_baseline=True)
         verify_eval_config(config)
         folders = {
-            spec.name: path_utils.serving_model_path(
-                artifact_utils.get_single_uri(input_dict[MODELS[spec.is_baseline]])
-            )
+            spec.name: model_path(artifact_utils.get_single_instance(input_dict[MODELS[spec.is_baseline]]))
             for spec in config.model_specs
         }
         champion = _champion(exec_properties)
@@ -92,6 +93,7 @@ class Executor(executor.Executor):
         evaluation_uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         with ingestion_errors():
             self._evaluate(_examples(input_dict, exec_properties), folders, config, evaluation_uri)
+        seal(evaluation_uri)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         verdict = read_verdict(evaluation_uri, config, champion, bool(exec_properties.get(MAY_KNOW_EVAL)))
         _bless(blessing, verdict, input_dict, exec_properties)

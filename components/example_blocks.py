@@ -20,10 +20,10 @@ from tfx_bsl.tfxio import tf_example_record
 
 from components.errors import IngestionError
 from datasets.records import RecordCodec
+from datasets.shards import describe, list_shards, open_shards
 from datasets.threads import in_threads
 
 BLOCK_ROWS = 32_768  # larger blocks are hardly faster and hold more memory, 1.5 kB per row
-REMEDY = "Delete the folder of the examples and run again with --no-cache."
 
 
 class ExampleBlocks(tf_example_record.TFExampleRecord):
@@ -61,14 +61,18 @@ class ReadBlocks(beam.PTransform):
           n_rows: of a batch, at most; BLOCK_ROWS if None.
 
         Raises:
-          IngestionError: a split has no examples.
+          DamageError: a file is not there as ingestion wrote it.
+          IngestionError: a split has no examples, or a file is no file of them.
         """
         super().__init__()
         self._shards = []
         for split, globs in patterns.items():
-            files = sorted(file for glob in globs for file in tf.io.gfile.glob(glob))
+            files = list_shards(globs)
             if not any(_first_record(file) for file in files):
-                raise IngestionError(f"A split must hold examples. Received: none in {', '.join(globs)}. {REMEDY}")
+                received = f"none in {', '.join(globs)}"
+                raise IngestionError(
+                    f"A split must hold examples. Received: {received}. Delete that folder and run again."
+                )
             self._shards += [(split, file) for file in files]
         self._decode = DecodeShard(schema, n_rows or BLOCK_ROWS)
 
@@ -179,7 +183,7 @@ class DecodeShard(beam.DoFn):
         if codec and layout and layout.dtypes.items() <= of_file.dtypes.items():
             n_rows, is_whole = yield from self._decoded(path, codec, layout)
         if not is_whole:
-            yield from self._parsed(_records(path).skip(n_rows), layout)
+            yield from self._parsed(open_shards([path]).skip(n_rows), layout)
 
     def _decoded(
         self, path: str, codec: RecordCodec, layout: Layout
@@ -221,13 +225,9 @@ def _blocks(path: str, n_bytes: int) -> Iterator[bytes]:
             yield block
 
 
-def _records(path: str) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else None, buffer_size=8 << 20)
-
-
 def _first_record(path: str) -> bytes | None:
     with _damage_reported(path):
-        return next(_records(path).take(1).as_numpy_iterator(), None)
+        return next(open_shards([path]).take(1).as_numpy_iterator(), None)
 
 
 @contextlib.contextmanager
@@ -235,7 +235,4 @@ def _damage_reported(path: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, DecodeError) as error:
-        reason = str(getattr(error, "message", error)).split("\n")[0].rsplit("}} ")[-1].split(" [Op:")[0].rstrip(".")
-        raise IngestionError(
-            f"Shards must be whole TFRecords of tf.Example. Received: {reason} in {path}. {REMEDY}"
-        ) from None
+        raise IngestionError(describe(error, path)) from None  # by this name it is known behind Beam

@@ -11,20 +11,33 @@ from typing import Any
 import apache_beam as beam
 from google.protobuf import json_format, struct_pb2
 from tfx import types
-from tfx.components.example_gen import component
+from tfx.components.example_gen import component, driver
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor, executor_spec
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import ingestion_errors
+from components.errors import IngestionError, ingestion_errors
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.repeats import write_repeats
 from components.splits import RowRange, SplitRule
+from datasets.fingerprint import fingerprint, is_fingerprint
 from datasets.listing import match_files
+from datasets.shards import write_index
 
 ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
+
+
+class Driver(driver.FileBasedDriver):
+    """Finds the newest span as TFX's driver does; knows the files by their content instead of their sizes and times."""
+
+    def resolve_exec_properties(self, exec_properties: dict[str, Any], *others, **named) -> dict[str, Any]:
+        """Adds to what the component was told what the cache's key and the executor need to know of the files."""
+        resolved = super().resolve_exec_properties(exec_properties, *others, **named)
+        resolved[FINGERPRINT_PROPERTY_NAME] = _fingerprint(_input_paths(resolved))
+        return resolved
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -46,7 +59,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = _custom_config(exec_properties)
         weights = _split_weights(exec_properties)
         rule = SplitRule(weights, tuple((name, RowRange.parse(text)) for name, text in settings["row_ranges"].items()))
-        sources, rule = plan_sources(_input_paths(exec_properties), rule)
+        paths = _input_paths(exec_properties)
+        sources, rule = plan_sources(paths, rule)
 
         [examples] = output_dict[standard_component_specs.EXAMPLES_KEY]
         examples.split_names = artifact_utils.encode_split_names(list(rule.names))
@@ -62,7 +76,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with ingestion_errors(), self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
         write_repeats(examples.uri, rule)
-        check_splits(read_summary(examples.uri))
+        summary = read_summary(examples.uri)
+        check_splits(summary)
+        write_index(examples.uri, summary["shards"])
+        expected = exec_properties.get(FINGERPRINT_PROPERTY_NAME) or ""
+        if is_fingerprint(expected) and _fingerprint(paths) != expected:
+            raise IngestionError(
+                f"Data must not change while they are read. Received: other content than before in {', '.join(paths)}. "
+                "Run again when they are complete."
+            )
 
 
 class HiggsExampleGen(component.FileBasedExampleGen):
@@ -73,6 +95,7 @@ class HiggsExampleGen(component.FileBasedExampleGen):
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
 
     def __init__(
         self,
@@ -137,3 +160,13 @@ def _input_paths(exec_properties: dict[str, Any]) -> list[str]:
     proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
     return match_files(os.path.join(base, config.splits[0].pattern))
+
+
+def _fingerprint(paths: list[str]) -> str:
+    try:
+        return fingerprint(paths)
+    except OSError as error:
+        raise IngestionError(
+            f"Data must be readable. Received: {error.filename or ', '.join(paths)}: {error.strerror or error}. "
+            "Check whether the files are there, and their permissions."
+        ) from None

@@ -13,6 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.errors import AnomalyError
+from datasets.seals import check_seal
 
 N_SHOWN = 3
 
@@ -21,7 +22,9 @@ class Executor(executor.Executor):
     """Validates as TFX does, then fails if anything was found."""
 
     def Do(self, input_dict, output_dict, exec_properties):
-        """Raises AnomalyError for anomalies in any split."""
+        """Raises AnomalyError for anomalies in any split, and DamageError for statistics that are damaged."""
+        [statistics] = input_dict[standard_component_specs.STATISTICS_KEY]
+        check_seal(statistics.uri)
         result = super().Do(input_dict, output_dict, exec_properties)
         [artifact] = output_dict[standard_component_specs.ANOMALIES_KEY]
         found = [

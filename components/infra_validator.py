@@ -13,12 +13,13 @@ from pathlib import Path
 from tfx import types
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 import components.warmup
 from components.errors import UnservableModelError
+from components.sealed import model_path
+from datasets.shards import list_shards
 
 BLESSED_PROPERTY, HAS_MODEL_PROPERTY = "blessed", "has_model"  # of the InfraBlessing, by TFX's names
 EXAMPLES, MODEL, MODEL_BLESSING, BLESSING = "examples", "model", "model_blessing", "blessing"
@@ -32,6 +33,7 @@ class Executor(base_executor.BaseExecutor):
 
         Raises:
           UnservableModelError: the model does not load or does not answer as it must.
+          DamageError: the model or the examples are not there as they were written.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         [blessing] = output_dict[BLESSING]
@@ -41,9 +43,9 @@ class Executor(base_executor.BaseExecutor):
             _mark(blessing, False)
             return
         folder = path_utils.stamped_model_path(blessing.uri)
-        io_utils.copy_dir(path_utils.serving_model_path(model.uri), folder)
+        io_utils.copy_dir(model_path(model), folder)
         uri = artifact_utils.get_split_uri(input_dict[EXAMPLES], exec_properties["split"])
-        records = [os.path.join(uri, name) for name in fileio.listdir(uri)]
+        records = list_shards([io_utils.all_files_pattern(uri)])
         try_model(folder, records, exec_properties["model_name"], path_utils.warmup_file_path(folder))
         _mark(blessing, True)
         blessing.set_int_custom_property(HAS_MODEL_PROPERTY, 1)

@@ -21,6 +21,7 @@ from components.repeats import HashFiles, read_repeats
 from components.splits import SplitRule, hash_rows
 from datasets.listing import escape
 from datasets.records import RecordCodec
+from datasets.shards import DamageError, check_index, explain
 from datasets.threads import in_threads
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
@@ -103,7 +104,8 @@ class IngestFile(beam.DoFn):
             counts += encoded.counts
         for writer in (*shards, quarantine, hashes):
             writer.close()
-        _write_summary(ingestion, source, counts, quarantine.n_rows)
+        written = {path: size for shard in shards for path, size in shard.shards.items()}
+        _write_summary(ingestion, source, counts, quarantine.n_rows, written)
         yield source.path
 
     def _encode(self, parser: RowParser, block: Block) -> "_EncodedBlock":
@@ -130,7 +132,7 @@ class _ShardWriter:
 
     def __init__(self, uri: str, source_index: int):
         self._prefix = os.path.join(uri, f"examples-{source_index:05d}")
-        self._n_shards = 0
+        self.shards: dict[str, int] = {}  # split's folder/name to size
         self._file = None
         self._n_bytes = 0
 
@@ -151,11 +153,11 @@ class _ShardWriter:
         self._file.close()
         FileSystems.rename([self._path + ".partial"], [self._path])
         self._file = None
-        self._n_shards += 1
+        self.shards["/".join(self._path.split("/")[-2:])] = self._n_bytes
 
     @property
     def _path(self) -> str:
-        return f"{self._prefix}-{self._n_shards:05d}.tfrecord"
+        return f"{self._prefix}-{len(self.shards):05d}.tfrecord"
 
 
 class _Quarantine:
@@ -184,12 +186,14 @@ def _create(path: str):
     return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def _write_summary(ingestion: Ingestion, source: SourceFile, counts: np.ndarray, n_bad: int) -> None:
+def _write_summary(
+    ingestion: Ingestion, source: SourceFile, counts: np.ndarray, n_bad: int, shards: dict[str, int]
+) -> None:
     splits = {
         name: {"background": int(background), "signal": int(signal)}
         for name, (background, signal) in zip(ingestion.rule.names, counts, strict=True)
     }
-    summary = {"file": source.path, "splits": splits, "n_bad": n_bad}
+    summary = {"file": source.path, "splits": splits, "n_bad": n_bad, "shards": shards}
     with _create(os.path.join(ingestion.summary_uri, f"summary-{source.index:05d}.json")) as file:
         file.write(json.dumps(summary).encode())
 
@@ -199,22 +203,34 @@ def read_summary(uri: str) -> dict:
 
     Returns:
       `files`, a list of paths; `empty`, those of them without rows; `splits`, rows by split and class; `n_bad`;
-      `bad_rows`, the files that hold them; `repeats`, see `read_repeats`.
+      `bad_rows`, the files that hold them; `repeats`, see `read_repeats`; `shards`, see `write_index`.
+
+    Raises:
+      DamageError: a summary is damaged or gone.
     """
-    total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri)}
+    total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
     for path in _find(uri, "summary-*.json"):
-        with FileSystems.open(path) as file:
-            summary = json.loads(file.read())
+        summary = _read_part(path)
         total["files"].append(summary["file"])
         if not summary["n_bad"] + sum(sum(classes.values()) for classes in summary["splits"].values()):
             total["empty"].append(summary["file"])
         total["n_bad"] += summary["n_bad"]
+        total["shards"] |= summary["shards"]
         for name, classes in summary["splits"].items():
             counts = total["splits"].setdefault(name, dict.fromkeys(classes, 0))
             for label, n_rows in classes.items():
                 counts[label] += n_rows
     total["bad_rows"] = _find(uri, "bad_rows-*.tsv")
+    check_index(uri, total["shards"])
     return total
+
+
+def _read_part(path: str) -> dict:
+    with FileSystems.open(path) as file:
+        try:
+            return json.loads(file.read())
+        except ValueError:
+            raise DamageError(explain("no summary", path, os.path.dirname(path))) from None
 
 
 def _find(uri: str, names: str) -> list[str]:
@@ -228,7 +244,7 @@ def remarks(summary: dict) -> list[str]:
     if summary["n_bad"]:
         lines.append(f"{summary['n_bad']:,} bad rows left out: {', '.join(summary['bad_rows'])}")
     if summary["empty"]:
-        lines.append(f"{len(summary['empty']):,} empty files passed over: {', '.join(summary['empty'])}")
+        lines.append(f"Passed over, for they hold no rows: {', '.join(summary['empty'])}")
     for pair in summary["repeats"]:
         n_rows = sum(summary["splits"][pair["split"]].values())
         lines.append(f"{pair['n']:,} of {n_rows:,} rows of {pair['split']} are rows of {pair['other']} as well")

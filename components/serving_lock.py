@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from components import durable, served
 from components.errors import VersionsError
 from components.history import replay
+from datasets.files import remove_unfinished
 
 LOCK_FILE = ".lock"  # beside models.config; names the version that its holder is bringing
 INCOMING = "incoming-"  # before a number: TF Serving passes over it
@@ -71,7 +72,7 @@ def _tidy(base: str, lock: int) -> None:
     brought = re.fullmatch(r"([^/]+)/(\d+)\n", os.pread(lock, os.fstat(lock).st_size, 0).decode(errors="replace"))
     if brought and int(brought[2]) not in replay(events.get(brought[1], [])).pushed:
         durable.remove(os.path.join(root, brought[1], brought[2]))
-    durable.remove(served.config_path(base) + durable.PARTIAL)
+    remove_unfinished(root, served.CONFIG_FILE)
     retired = replay(events.get(os.path.basename(base), [])).retired
     for name in os.listdir(base) if os.path.isdir(base) else []:
         if re.fullmatch(rf"{INCOMING}\d+", name) or (name.isdecimal() and int(name) in retired):

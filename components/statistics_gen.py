@@ -22,6 +22,7 @@ from tfx.utils import io_utils
 
 from components.errors import ingestion_errors
 from components.example_blocks import ReadBlocks
+from datasets.seals import seal
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -37,6 +38,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         Raises:
           IngestionError: a split has no examples, or a file of them is damaged.
+          DamageError: a file of examples is not there as it was written.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         [examples] = input_dict[standard_component_specs.EXAMPLES_KEY]
@@ -53,6 +55,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | beam.CombinePerKey(Statistics(StatsOptions()))
                 | beam.MapTuple(lambda split, found: _write(paths[split], found))
             )
+        seal(statistics.uri)
 
 
 class HiggsStatisticsGen(component.StatisticsGen):

@@ -21,6 +21,7 @@ from tfx.utils import io_utils
 
 from components.errors import ingestion_errors
 from components.example_blocks import ExampleBlocks
+from datasets.seals import seal
 
 SPLIT = "train"
 TEMPORARY = ".temp_path"  # below the graph, as in TFX: Beam's workers share it
@@ -60,6 +61,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = DatasetMetadata(schema) | tft_beam.WriteMetadata(raw_metadata, pipeline)
         if fileio.exists(temporary):
             io_utils.delete_dir(temporary)
+        seal(graph_uri)
 
 
 class HiggsTransform(component.Transform):

@@ -27,6 +27,7 @@ from components.history import (
 )
 from components.served import EXTRA, digest_model
 from components.serving_lock import INCOMING, changing, nothing_pushed
+from datasets.files import whole
 
 AUTOMATIC, MANUAL = "automatic", "manual"  # how a version that was pushed becomes the stable one
 N_KEPT = 5
@@ -66,6 +67,7 @@ def push(
     describe: Describe = lambda version, digest: ({}, {}),
     promoted: bool = True,
     keep: int = N_KEPT,
+    rival: str = "",
 ) -> Pushed:
     """Makes a model a version, unless it is the stable one or the canary already, or was rolled back.
 
@@ -76,6 +78,8 @@ def push(
         files for assets.extra by name.
       promoted: whether it becomes stable at once; otherwise it is the canary. The first one is always stable.
       keep: how many versions stay, the stable one and the one before always.
+      rival: the digest of the stable version than which the model was found to be no worse; empty for none. If another
+        is stable by now, the model is its canary, whatever `promoted` says.
 
     Raises:
       VersionsError: versions cannot be kept there.
@@ -84,6 +88,7 @@ def push(
     durable.make_folder(os.path.dirname(base))
     with changing(base) as bring:
         state = served.read(base)
+        promoted = promoted and (not rival or state.stable in state.known_by(rival))
         number = max(int(time.time()), *(version + 1 for version in (0, *state.pushed, *_numbers(base))))
         incoming = os.path.join(base, f"{INCOMING}{number}")
         durable.make_folder(incoming)
@@ -246,7 +251,8 @@ def _record(base: str, event: Event) -> None:
                 f"Received: {os.path.join(base, str(version))}, whose files are others or missing. "
                 "Bring them back, or push another model."
             )
-    durable.write(served.config_path(base), served.render(events))
+    with whole(served.config_path(base)) as file:
+        file.write(served.render(events))
 
 
 def _is_whole(base: str, state: Served, version: int) -> bool:

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.errors import UnservableModelError
+from datasets.shards import DamageError, damage_reported, open_shards
 
 BY_EXAMPLE, BY_FEATURE = "serving_default", "serving_features"
 OUTPUTS = ("probability", "logit")
@@ -38,9 +39,10 @@ def read_records(files: list[str], n_records: int) -> list[bytes]:
 
     Raises:
       UnservableModelError: there are none.
+      DamageError: a file is damaged.
     """
-    compression = "GZIP" if files and all(file.endswith(".gz") for file in files) else None
-    records = list(tf.data.TFRecordDataset(sorted(files), compression).take(n_records).as_numpy_iterator())
+    with damage_reported(files):
+        records = list(open_shards(sorted(files)).take(n_records).as_numpy_iterator())
     if not records:
         raise UnservableModelError(
             "A model is tried on real rows. Received: no rows to try it on. Check the eval split."
@@ -160,7 +162,7 @@ def main() -> None:
         requests = list(make_requests(read_records(arguments.records, max(BATCH_SIZES)), arguments.name, names))
         check(model, requests)
         write_requests(arguments.to, requests)
-    except UnservableModelError as error:
+    except (UnservableModelError, DamageError) as error:
         print(error)
         sys.exit(2)
 

@@ -199,12 +199,12 @@ def _reject(part: _Part, url: str, n_received: int) -> DatasetError:
 def _explain(error: OSError | http.client.HTTPException, url: str) -> str:
     """What went wrong, in words, if another attempt may help; otherwise raises DatasetError."""
     if isinstance(error, urllib.error.HTTPError):
+        status = f"HTTP status {error.code} {' '.join(str(error.reason).split()).rstrip('.')}"
         if error.code < 500 and error.code not in (408, 429):
             raise DatasetError(
-                f"The data set is fetched from {url}. Received: HTTP status {error.code} {error.reason}. Check the "
-                f"address, or {SIMULATE}."
+                f"The data set is fetched from {url}. Received: {status}. Check the address, or {SIMULATE}."
             ) from error
-        return f"HTTP status {error.code} {error.reason}"
+        return status
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return str(reason) or type(reason).__name__
 

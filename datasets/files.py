@@ -32,14 +32,15 @@ def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> It
       OSError: the file cannot be written.
     """
     path = Path(os.path.realpath(path))  # a link stays one
+    encoding = None if "b" in mode else "utf-8"
     if path.exists() and not path.is_file():
-        with open(path, mode) as file:  # of a folder, this raises
+        with open(path, mode, encoding=encoding) as file:  # of a folder, this raises
             yield file
         return
     remove_unfinished(path.parent, path.name)
     temporary, descriptor = _create(path, private)
     try:
-        with open(descriptor, mode) as file:
+        with open(descriptor, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(descriptor)

@@ -76,9 +76,13 @@ def split_pattern(pattern: str) -> tuple[str, str]:
     return "/".join(parts[:n_plain]) or "/", "/".join(parts[n_plain:])
 
 
-def has_placeholder(pattern: str) -> bool:
-    """Whether TFX's ExampleGen has to fill in a span, a version or a date before there are files to list."""
-    return bool(_PLACEHOLDER.search(pattern))
+def any_span(pattern: str) -> str:
+    """The glob for all spans, versions and dates of which TFX's ExampleGen fills in the newest.
+
+    >>> any_span("/data/day-{SPAN:3}/*.csv")
+    '/data/day-*/*.csv'
+    """
+    return _PLACEHOLDER.sub("*", pattern)
 
 
 def match_files(pattern: str) -> list[str]:

@@ -8,7 +8,9 @@ import tempfile
 
 import click
 
+from kubeflow.releases import NEWEST, RELEASES
 from pipeline.exits import reported
+from pipeline.names import check_name
 
 DAY_S = 86_400.0
 
@@ -33,6 +35,7 @@ PIPELINE_OPTIONS = (
     ),
     click.option("--simulated", is_flag=True, help="The rows are simulated. Run-time parameter origin."),
     click.option("--architecture", **_setting("train.architecture", "architecture")),
+    click.option("--tune", is_flag=True, help="Look for better hyperparameters first: --set tuner.enabled=true."),
     click.option("--epochs", **_setting("train.epochs", "epochs")),
     click.option("--min-improvement", **_setting("gate.min_improvement", "min_improvement")),
     click.option("--confidence", **_setting("gate.confidence", "confidence")),
@@ -43,6 +46,7 @@ PIPELINE_OPTIONS = (
     click.option(
         "--volume", "volumes", multiple=True, metavar="CLAIM:FOLDER", help="A volume for data and models. Repeatable."
     ),
+    click.option("--pull-secret", "pull_secrets", multiple=True, metavar="NAME", help="For the image. Repeatable."),
     click.option(
         "--need", "needs", multiple=True, metavar="TASK.FIELD=VALUE", help="cpu, memory_gb, retries, ... Repeatable."
     ),
@@ -59,6 +63,10 @@ SERVER_OPTIONS = (
         "--endpoint", metavar="URL", required=True, envvar="HIGGS_KFP_ENDPOINT", help="Of Kubeflow Pipelines."
     ),
     click.option("--token", default="", envvar="HIGGS_KFP_TOKEN", help="A bearer token. Better: HIGGS_KFP_TOKEN."),
+    click.option(
+        "--cookies", default="", envvar="HIGGS_KFP_COOKIES", help="A Cookie header. Better: HIGGS_KFP_COOKIES."
+    ),
+    click.option("--ca", metavar="FILE", default="", envvar="HIGGS_KFP_CA", help="Of a private authority, as PEM."),
     click.option("--namespace", default="", envvar="HIGGS_KFP_NAMESPACE", help="Where a server has several users."),
 )
 
@@ -68,9 +76,8 @@ RUN_OPTIONS = (
     click.option(
         "--root",
         metavar="URI",
-        default="minio://mlpipeline/higgs",
-        show_default=True,
-        help="Artifacts go below, into a folder by the run's name.",
+        default="",
+        help="Artifacts go below, by pipeline and run: minio://, s3:// or gs://. [the cluster's own]",
     ),
 )
 
@@ -94,38 +101,44 @@ def compile_command(path, **given):
 @options(*SERVER_OPTIONS, *RUN_OPTIONS, *PIPELINE_OPTIONS)
 @click.option("--wait", is_flag=True, help="Follow the run to its end.")
 @click.option("--timeout", type=float, default=DAY_S, show_default=True, help="How many seconds to follow it.")
-def submit(endpoint, token, namespace, service_account, experiment, root, wait, timeout, **given):
+def submit(experiment, root, wait, timeout, **given):
     """Starts a run."""
     with reported(), tempfile.TemporaryDirectory() as folder:
-        from kubeflow.client import Client
+        from kubeflow.resources import NEEDS
 
-        client = Client(endpoint, token, namespace, service_account)
+        client = _connect(given)
         package = os.path.join(folder, "pipeline.yaml")
         parameters = _compile(package, given)
         name = _run_name(parameters, datetime.datetime.now(datetime.timezone.utc))
-        run_id = client.submit(package, experiment, name, parameters, f"{root.rstrip('/')}/{name}")
+        run_id = client.submit(package, experiment, name, parameters, root)
         click.echo(f"Run: {name}\nPage: {client.link(run_id)}")
         if wait:
-            for task, state in client.wait(run_id, timeout):
+            for task, state in client.wait(run_id, NEEDS, timeout):
                 click.echo(f"{datetime.datetime.now():%H:%M:%S} {task}: {state.lower()}")
 
 
 @kubeflow.command()
-@click.option("--cron", required=True, metavar="EXPRESSION", help='Six fields, seconds first: "0 0 3 * * *".')
+@click.option(
+    "--cron", required=True, metavar="EXPRESSION", help='Six fields, seconds first, "0 0 3 * * *", or @daily.'
+)
 @click.option("--name", default="higgs-retraining", show_default=True, help="Of the schedule.")
 @options(*SERVER_OPTIONS, *RUN_OPTIONS, *PIPELINE_OPTIONS)
-def schedule(cron, name, endpoint, token, namespace, service_account, experiment, root, **given):
-    """Starts runs by the clock (UTC), each on the data that is there by then: a folder, a glob or the newest {SPAN}."""
+def schedule(cron, name, experiment, root, **given):
+    """Starts runs by the clock, each on the data that is there by then: a folder, a glob or the newest {SPAN}.
+
+    The time zone is that of the cluster's administrator, UTC unless he changed it. Runs missed in a pause: the last one
+    is made up for.
+    """
     with reported(), tempfile.TemporaryDirectory() as folder:
-        from kubeflow.client import Client
         from kubeflow.cron import check
 
+        check_name(name, "--name NAME")  # a folder is called so
         cron = check(cron)
-        client = Client(endpoint, token, namespace, service_account)
+        client = _connect(given)
         package = os.path.join(folder, "pipeline.yaml")
         parameters = _compile(package, given)
-        client.schedule(package, experiment, name, parameters, f"{root.rstrip('/')}/{name}", cron)
-    click.echo(f"Schedule: {name}, {cron} UTC")
+        client.schedule(package, experiment, name, parameters, cron, root)
+    click.echo(f"Schedule: {name}, {cron}")
 
 
 @kubeflow.group()
@@ -135,12 +148,10 @@ def schedules():
 
 @schedules.command(name="list")
 @options(*SERVER_OPTIONS)
-def list_command(endpoint, token, namespace):
+def list_command(**server):
     """Lists them: name, state and times."""
     with reported():
-        from kubeflow.client import Client
-
-        for found in Client(endpoint, token, namespace).schedules():
+        for found in _connect(server).schedules():
             cron = found.trigger.cron_schedule.cron if found.trigger and found.trigger.cron_schedule else "no cron"
             click.echo(f"{found.display_name}: {(found.status or 'unknown').lower()}, {cron}")
 
@@ -149,11 +160,9 @@ def _change(action: str, done: str, description: str) -> None:
     @schedules.command(name=action, help=description)
     @click.argument("name")
     @options(*SERVER_OPTIONS)
-    def command(name, endpoint, token, namespace):
+    def command(name, **server):
         with reported():
-            from kubeflow.client import Client
-
-            getattr(Client(endpoint, token, namespace), action)(name)
+            getattr(_connect(server), action)(name)
         click.echo(f"{done}: {name}")
 
 
@@ -170,18 +179,33 @@ _change("delete", "Deleted", "Deletes the schedule NAME; its runs stay.")
 @click.option("--folder", default="runs/kubeflow", show_default=True, help="For artifacts, logs and the pods' folders.")
 @click.option("--image", default="", help="Run the tasks in this image, with Docker. [plain processes]")
 @click.option("--mount", "mounts", multiple=True, metavar="FOLDER", help="Containers see it, too. Repeatable.")
-def execute(path, parameters, folder, image, mounts):
+@click.option(
+    "--release",
+    type=click.Choice(tuple(RELEASES)),
+    default=NEWEST,
+    show_default=True,
+    help="Of Kubeflow Pipelines, whose rules hold; next: its branch without ML Metadata.",
+)
+def execute(path, parameters, folder, image, mounts, release):
     """Runs every task of a compiled spec on this machine, as Kubeflow would."""
     with reported():
         from kubeflow.execute import execute, parse_parameters
 
         given = parse_parameters(path, parameters)
-        for task, outputs in execute(path, given, folder, image, tuple(map(os.path.abspath, mounts))):
+        for task, outputs in execute(path, given, folder, image, tuple(map(os.path.abspath, mounts)), release):
             click.echo(f"{task}: {', '.join(artifact.uri for artifact in outputs.values())}")
             for artifact in outputs.values():
                 for key in ("blessed", "pushed_destination"):
                     if key in artifact.metadata:
                         click.echo(f"  {key}: {artifact.metadata[key]}")
+
+
+def _connect(given: dict):
+    """The client for the server that options describe; they are taken out of what was given."""
+    from kubeflow.client import Client
+
+    names = ("endpoint", "token", "namespace", "ca", "cookies", "service_account")
+    return Client(**{name: given.pop(name) for name in names if name in given})
 
 
 def _compile(path: str, given: dict) -> dict:
@@ -193,11 +217,15 @@ def _compile(path: str, given: dict) -> dict:
 
     keys = {"architecture": "train", "epochs": "train", "min_improvement": "gate", "confidence": "gate"}
     texts = [f"data.path={given['data']}", f"data.origin={'simulated' if given['simulated'] else 'real'}"]
-    texts += [f"output={given['output']}", *given["settings"]]
+    texts += [f"output={given['output']}", f"tuner.enabled={given['tune']}", *given["settings"]]
     texts += [f"{section}.{key}={given[key]}" for key, section in keys.items() if given[key] is not None]
     config = override(Config(), texts)
     target = Target(
-        given["image"], with_needs(NEEDS, given["needs"]), mounts_of(given["volumes"]), given["data_version"]
+        image=given["image"],
+        needs=with_needs(NEEDS, given["needs"]),
+        volumes=mounts_of(given["volumes"]),
+        pull_secrets=given["pull_secrets"],
+        data_version=given["data_version"],
     )
     with logged(os.devnull, verbose=False):  # TFX and TensorFlow have much to say, none of it about the pipeline
         documents = compile_pipeline(config, target)

@@ -1,65 +1,30 @@
-"""Runs and schedules on a Kubeflow Pipelines server, through kfp's client.
+"""Runs and schedules on a Kubeflow Pipelines server."""
 
-kfp's own client waits for ever on a server that does not answer, and reports in tracebacks: here every call ends in
-time, and whatever fails is one line. The token goes into the requests and nowhere else.
-"""
-
-import contextlib
-import io
-import json
-import logging
-import re
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-import kfp
-import kfp_server_api
-import urllib3
-
+from kubeflow.connection import LOGIN, connect, reported
 from kubeflow.errors import KubeflowError
 
-TIMEOUT_S = 30
-SUCCEEDED = "SUCCEEDED"
-ENDED = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED", "ERROR")
+SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
+ENDED = (SUCCEEDED, FAILED, "SKIPPED", "CANCELED", "ERROR")
+UNKNOWN = (None, "RUNTIME_STATE_UNSPECIFIED")  # of a task that has not begun, or never will
+DRIVER = "-driver"  # ends the name of the step that prepares a task
 PAGE = 100
-
-REMEDIES = {
-    400: "Correct the request.",
-    401: "Give a valid token with --token or HIGGS_KFP_TOKEN.",
-    403: "Ask for the permission, or use another token.",
-    404: "Check the name and the endpoint.",
-    409: "Choose another name.",
-}
-
-
-class _Kfp(kfp.Client):
-    """kfp's client with a time limit on every call, and one attempt where it makes five."""
-
-    def get_kfp_healthz(self, sleep_duration: int = 5):
-        api = self._healthz_api
-        if not hasattr(self, "_limited"):  # kfp's constructor calls this before it has an API to limit
-            _limit(api.api_client.rest_client)
-            self._limited = True
-        # The generator of one generation of the API names its methods otherwise than that of the other.
-        call = getattr(api, "healthz_service_get_healthz", None) or api.get_healthz
-        return call()
-
-
-def _limit(rest) -> None:
-    request = rest.request
-
-    def limited(*arguments, **options):
-        return request(*arguments, **{**options, "_request_timeout": (TIMEOUT_S, TIMEOUT_S)})
-
-    rest.request = limited
-    rest.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0)
 
 
 class Client:
     """Experiments, runs and schedules of one server."""
 
-    def __init__(self, endpoint: str, token: str = "", namespace: str = "", service_account: str = ""):
+    def __init__(
+        self,
+        endpoint: str,
+        token: str = "",
+        namespace: str = "",
+        service_account: str = "",
+        ca: str = "",
+        cookies: str = "",
+    ):
         """Connects.
 
         Args:
@@ -67,22 +32,18 @@ class Client:
           token: a bearer token; empty for none.
           namespace: the profile's, where Kubeflow serves several users; empty for the server's one.
           service_account: who the tasks run as; empty for Kubeflow's own.
+          ca: the file of the authority's certificate, where the server's is not signed by a public one.
+          cookies: a `Cookie` header, as a browser that has logged in would send it; empty for none.
 
         Raises:
           KubeflowError: there is no such server, or it refuses.
         """
-        if not re.match(r"https?://[^/\s]+", endpoint):
-            raise KubeflowError(
-                f"An endpoint is a URL. Received: {endpoint!r}. Write http://host:port or https://host with --endpoint "
-                "or HIGGS_KFP_ENDPOINT."
-            )
         self.endpoint = endpoint.rstrip("/")
         with self._reported(f"talk to {self.endpoint}"):
-            self._kfp = _Kfp(host=self.endpoint, existing_token=token or None)
-            self._kfp.get_kfp_healthz()
+            self._kfp = connect(self.endpoint, token, cookies, ca, namespace)
         self._namespace, self._service_account = namespace or None, service_account or None
 
-    def submit(self, package: str, experiment: str, name: str, parameters: dict, root: str) -> str:
+    def submit(self, package: str, experiment: str, name: str, parameters: dict, root: str = "") -> str:
         """Starts a run and returns its ID.
 
         Args:
@@ -90,7 +51,7 @@ class Client:
           experiment: its name; it is made if there is none.
           name: the run's.
           parameters: run-time parameters.
-          root: the folder for the artifacts of this run alone.
+          root: where artifacts are kept, below it by pipeline and run; empty for the cluster's own place.
         """
         with self._reported(f"start {name}"):
             run = self._kfp.run_pipeline(
@@ -98,7 +59,7 @@ class Client:
                 name,
                 package,
                 params=parameters,
-                pipeline_root=root,
+                pipeline_root=root or None,
                 service_account=self._service_account,
             )
         return run.run_id
@@ -108,12 +69,14 @@ class Client:
         return f"{self.endpoint}/#/runs/details/{run_id}"
 
     def wait(
-        self, run_id: str, timeout_s: float, sleep: Callable[[float], None] = time.sleep
+        self, run_id: str, tasks: Collection[str], timeout_s: float, sleep: Callable[[float], None] = time.sleep
     ) -> Iterator[tuple[str, str]]:
         """Follows a run to its end.
 
         Args:
           run_id: the run's.
+          tasks: the names of the spec's tasks. Kubeflow lists every step of its workflow: drivers, attempts, and one
+            `executor` for each task.
           timeout_s: how long to follow it.
           sleep: waits for so many seconds.
 
@@ -127,10 +90,12 @@ class Client:
         while True:
             with self._reported(f"follow run {run_id}"):
                 run = self._kfp.get_run(run_id)
-            tasks = (run.run_details and run.run_details.task_details) or []
-            for name, state in [(task.display_name, task.state) for task in tasks] + [("run", run.state)]:
-                if state and states.get(name) != state:
-                    states[name] = state
+            steps = (run.run_details and run.run_details.task_details) or []
+            own = [step for step in steps if step.display_name in tasks]
+            known = [(step.task_id or step.display_name, step.display_name, step.state) for step in own]
+            for key, name, state in [*known, ("", "run", run.state)]:
+                if state not in UNKNOWN and states.get(key) != state:
+                    states[key] = state
                     yield name, state
             if run.state in ENDED:
                 break
@@ -142,17 +107,17 @@ class Client:
             sleep(pause_s)
             pause_s = min(pause_s * 1.5, 15.0)
         if run.state != SUCCEEDED:
-            failed = [name for name, state in states.items() if state == "FAILED" and name != "run"]
+            causes = "; ".join(_causes(run, steps, tasks))
             raise KubeflowError(
-                f"A run must succeed. Received: {run.state}{' in ' + ', '.join(failed) if failed else ''}. "
+                f"A run must succeed. Received: {run.state}{f' in {causes}' if causes else ''}. "
                 f"See {self.link(run_id)}."
             )
 
-    def schedule(self, package: str, experiment: str, name: str, parameters: dict, root: str, cron: str) -> str:
+    def schedule(self, package: str, experiment: str, name: str, parameters: dict, cron: str, root: str = "") -> str:
         """Starts a run at each time that a cron expression names; returns the schedule's ID.
 
         Every task of every run does its work: with unchanged parameters, a cache would see nothing to do. Runs do not
-        overlap, and what was missed during a pause is not made up for.
+        overlap. Of the runs that were missed during a pause, the last one is made up for.
         """
         if any(schedule.display_name == name for schedule in self.schedules()):
             raise KubeflowError(
@@ -167,7 +132,7 @@ class Client:
                 no_catchup=True,
                 params=parameters,
                 pipeline_package_path=package,
-                pipeline_root=root,
+                pipeline_root=root or None,
                 enable_caching=False,
                 service_account=self._service_account,
             )
@@ -212,50 +177,24 @@ class Client:
         if not experiment.experiment_id:
             raise KubeflowError(
                 f"An endpoint answers as Kubeflow does. Received: something else from {self.endpoint}, such as a "
-                "page to log in. Give a token with --token or HIGGS_KFP_TOKEN, or correct the endpoint."
+                f"page to log in. {LOGIN}, or correct the endpoint."
             )
         return experiment.experiment_id
 
-    @contextlib.contextmanager
-    def _reported(self, action: str) -> Iterator[None]:
-        """Turns what goes wrong between here and the server into one line."""
-        try:
-            with _quiet():
-                yield
-        except kfp_server_api.ApiException as error:
-            remedy = REMEDIES.get(error.status, "Try again later, or look at the server's log.")
-            raise KubeflowError(
-                f"Kubeflow would not {action}. Received: {error.status} {_message(error)}. {remedy}"
-            ) from None
-        except urllib3.exceptions.HTTPError as error:
-            cause = getattr(error, "reason", None) or error
-            kinds = urllib3.exceptions.NewConnectionError, urllib3.exceptions.TimeoutError
-            words = "no connection", "no answer", type(cause).__name__
-            kind = next((word for kind, word in zip(kinds, words, strict=False) if isinstance(cause, kind)), words[-1])
-            raise KubeflowError(
-                f"Kubeflow must answer within {TIMEOUT_S} s. Received: {kind} from {self.endpoint} on the attempt to "
-                f"{action}. Check the endpoint and the network."
-            ) from None
+    def _reported(self, action: str):
+        return reported(self.endpoint, action)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps back what kfp prints, logs and warns of."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        disabled = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
+def _causes(run, steps: list, tasks: Collection[str]) -> list[str]:
+    """Names what failed, with its error where the server tells one: tasks or their drivers, or else any other step."""
+    failed = [step for step in steps if step.state == FAILED]
+    own = [step for step in failed if step.display_name.removesuffix(DRIVER) in tasks]
+    errors = {step.display_name: _error(step) for step in own or failed} or {"": _error(run)}
+    return [": ".join(filter(None, cause)) for cause in errors.items() if any(cause)]
 
 
-def _message(error) -> str:
-    """The server's own words, shortened to one line."""
-    try:
-        body = json.loads(error.body)
-        text = body.get("message") or body.get("error") or error.reason
-    except (TypeError, ValueError, AttributeError):
-        text = error.reason or "without a word"
-    return " ".join(str(text).split()).rstrip(".")[:200]
+def _error(thing) -> str:
+    """What the server says of a failed run or step, in one line."""
+    errors = [status.error for status in thing.state_history or [] if status.error]
+    error = thing.error or (errors and errors[-1])
+    return " ".join((error.message or "").split()).rstrip(".")[:200] if error else ""

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 
 import yaml
 
+from datasets.files import whole
 from kubeflow.errors import KubeflowError
-from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter
+from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter, require_full
 from kubeflow.resources import NEEDS, Needs, container_resources, retry_policy
 from pipeline.config import Config
-from pipeline.places import is_remote
 
 COMMAND = ("python", "-m", "kubeflow.entrypoint")
-INPUTS_FLAG = "--json_serialized_inputs_spec_args"
+INPUTS_FLAG, OUTPUTS_FLAG = "--json_serialized_inputs_spec_args", "--outputs"
 OWN_FILE = "package:"  # a file of the image's own code, which lies elsewhere than where the spec is compiled
 
 
@@ -32,13 +32,24 @@ class Target:
       image: of every task. A spec names its images, so another image is another compilation.
       needs: by task.
       volumes: persistent volume claim to the folder at which it is mounted.
+      pull_secrets: names of the secrets by which the image is pulled.
       data_version: the default of the parameter of this name; if empty, there is none and ExampleGen is never cached.
     """
 
     image: str
     needs: dict[str, Needs] = dataclasses.field(default_factory=lambda: NEEDS)
     volumes: dict[str, str] = dataclasses.field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
     data_version: str = ""
+
+    def __post_init__(self):
+        name, _, digest = self.image.partition("@")
+        _, _, tag = name.rpartition("/")[2].partition(":")
+        if not digest and tag in ("", "latest"):
+            raise KubeflowError(
+                "An image has a tag of its own, or a digest: latest is pulled anew for each task, and Kubeflow's cache "
+                f"does not see new code in it. Received: {self.image!r}. Write for example registry/higgs:1."
+            )
 
 
 def compile_pipeline(config: Config, target: Target) -> list[dict]:
@@ -49,19 +60,18 @@ def compile_pipeline(config: Config, target: Target) -> list[dict]:
       target: where and how to run it.
 
     Returns:
-      The documents of the YAML file: the pipeline spec 2.1, and what is special to Kubernetes if there are volumes.
+      The documents of the YAML file: the pipeline spec 2.1, and, if there is any, what is special to Kubernetes.
 
     Raises:
-      KubeflowError: a path means something else in a pod than here, or something is asked for that only runs locally.
+      ConfigError: a path means something else in a pod than here.
+      KubeflowError: something is asked for that only runs locally.
     """
-    for name, path in (("The data path", config.data.path), ("The output folder", config.output)):
-        if not (is_remote(path) or os.path.isabs(path)):
-            raise KubeflowError(
-                f"{name} is absolute, or a URI: it is a pod that looks for it. Received: {path!r}. Write it in full."
-            )
-    if config.tuner.enabled or config.tuner.hyperparameters:
+    require_full("The data path", config.data.path)
+    require_full("The output folder", config.output)
+    if config.tuner.hyperparameters:
         raise KubeflowError(
-            "Tuning keeps its trials on one machine. Received: tuner settings for Kubeflow. Tune with higgs run --tune."
+            "A pipeline on Kubeflow tunes by itself, or trains what it is told to. Received: tuner.hyperparameters="
+            f"{config.tuner.hyperparameters}. Tune with --tune, or give what was found with --architecture."
         )
     spec = rename_tasks(_compile_for_vertex(config, target.image))
     parameters, needs = defaults(config, target), dict(target.needs)
@@ -75,8 +85,8 @@ def compile_pipeline(config: Config, target: Target) -> list[dict]:
     }
     for name in spec["root"]["dag"]["tasks"]:
         _complete_task(spec, name, [parameter for parameter, _ in parameters], needs[name])
-    mounted = [f"exec-{name}" for name in spec["root"]["dag"]["tasks"] if needs[name].mounted]
-    return [spec, _volumes(mounted, target.volumes)] if target.volumes else [spec]
+    platform = _platform({name: needs[name].mounted for name in spec["root"]["dag"]["tasks"]}, target)
+    return [spec, platform] if target.volumes or target.pull_secrets else [spec]
 
 
 def defaults(config: Config, target: Target) -> list[tuple[Parameter, object]]:
@@ -94,8 +104,16 @@ def mounts_of(texts: Iterable[str]) -> dict[str, str]:
     volumes = {}
     for text in texts:
         claim, _, folder = text.partition(":")
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", claim) or not folder.startswith("/"):
-            raise KubeflowError(f"A volume is CLAIM:FOLDER. Received: {text!r}. Write for example higgs:/mnt/higgs.")
+        # Kubeflow makes the claim's name the pod's name for the volume, which has no dots and is there once.
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", claim) or not re.fullmatch(r"/[^:]+", folder):
+            raise KubeflowError(
+                "A volume is CLAIM:FOLDER, the claim's name of lower-case letters, digits and hyphens. "
+                f"Received: {text!r}. Write for example higgs:/mnt/higgs."
+            )
+        if claim in volumes or folder in volumes.values():
+            raise KubeflowError(
+                f"A claim is mounted once, and a folder holds one. Received: {text!r} as well. Leave it out."
+            )
         volumes[claim] = folder
     return volumes
 
@@ -103,8 +121,15 @@ def mounts_of(texts: Iterable[str]) -> dict[str, str]:
 def write(documents: list[dict], path: str) -> None:
     """Writes the documents of `compile_pipeline` to a YAML file."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        yaml.safe_dump_all(documents, file, sort_keys=True)
+    with whole(path) as file:
+        yaml.dump_all(documents, file, _Dumper, sort_keys=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text: Kubeflow reads YAML otherwise than Python does, 1e3 for one as a number."""
+
+
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 def _compile_for_vertex(config: Config, image: str) -> dict:
@@ -173,7 +198,8 @@ def _complete_task(spec: dict, name: str, parameters: list[Parameter], needs: Ne
             definitions.setdefault("parameters", {})[parameter.name] = _definition(parameter)
     arguments = container["args"]
     arguments[arguments.index(INPUTS_FLAG) + 1] = json.dumps(definitions, sort_keys=True)
-    container["args"] = ["--task", name, *arguments]
+    outputs = ",".join(sorted(component["outputDefinitions"]["artifacts"]))
+    container["args"] = ["--task", name, OUTPUTS_FLAG, outputs, *arguments]
     container["resources"] = container_resources(needs)
     if container.pop("lifecycle", None):
         container["args"].insert(0, "--run_driver")  # nobody calls the hook there: the entrypoint does
@@ -194,10 +220,13 @@ def _own_file(value):
     return f"{OWN_FILE}{os.path.relpath(value, root)}#{digest[:16]}"
 
 
-def _volumes(executors: list[str], volumes: dict[str, str]) -> dict:
+def _platform(mounted: dict[str, bool], target: Target) -> dict:
     """The second document of the file, in the fields that every KFP 2 knows."""
-    specs = {
-        label: {"pvcMount": [{"constant": claim, "mountPath": folder} for claim, folder in volumes.items()]}
-        for label in executors
-    }
+    volumes = [{"constant": claim, "mountPath": folder} for claim, folder in target.volumes.items()]
+    secrets = [{"secretName": name} for name in target.pull_secrets]
+    specs = {}
+    for name, is_mounted in mounted.items():
+        fields = {"pvcMount": volumes if is_mounted else [], "imagePullSecret": secrets}
+        specs[f"exec-{name}"] = {key: value for key, value in fields.items() if value}
+    specs = {label: spec for label, spec in specs.items() if spec}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": specs}}}}

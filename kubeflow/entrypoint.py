@@ -1,11 +1,12 @@
 """What a pod runs: TFX's own entrypoint, given what it misses on open-source Kubeflow Pipelines.
 
-    python -m kubeflow.entrypoint --task NAME [--run_driver] --executor_class_path CLASS \
+    python -m kubeflow.entrypoint --task NAME --outputs NAME,... [--run_driver] --executor_class_path CLASS \
         --json_serialized_invocation_args JSON --json_serialized_inputs_spec_args JSON [BEAM OPTIONS]
 
-TFX's entrypoint expects Vertex. Kubeflow's driver hands artifacts over without their types, its launcher copies them
-between the object store and local folders, and nobody runs ExampleGen's driver. So the types come from the component's
-definition, the URIs of the store become the launcher's folders and back, and ExampleGen's driver is run here.
+TFX's entrypoint expects Vertex. Kubeflow's driver hands artifacts over without their types and adds outputs of its own,
+its launcher copies artifacts between the object store and local folders, and nobody runs ExampleGen's driver. So types
+and outputs come from the component's definition, the URIs of the store become the launcher's folders and back, and
+ExampleGen's driver is run here.
 """
 
 import argparse
@@ -13,12 +14,12 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from kubeflow.compile import OWN_FILE
+from kubeflow.compile import INPUTS_FLAG, OUTPUTS_FLAG, OWN_FILE
 from kubeflow.parameters import apply
 
-INVOCATION_FLAG, INPUTS_FLAG = "--json_serialized_invocation_args", "--json_serialized_inputs_spec_args"
+INVOCATION_FLAG = "--json_serialized_invocation_args"
 
 # Where Kubeflow's launcher copies an artifact: minio://bucket/key to /minio/bucket/key.
 FOLDERS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
@@ -32,11 +33,12 @@ def main(arguments: list[str]) -> None:
     """Runs one task."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--task", required=True)
+    parser.add_argument(OUTPUTS_FLAG, required=True, type=lambda names: names.split(","))
     parser.add_argument("--run_driver", action="store_true")
     parser.add_argument(INVOCATION_FLAG, required=True, dest="invocation")
     parser.add_argument(INPUTS_FLAG, required=True, dest="inputs_spec")
     own, others = parser.parse_known_args(arguments)
-    invocation = prepare(json.loads(own.invocation), json.loads(own.inputs_spec), own.task)
+    invocation = prepare(json.loads(own.invocation), json.loads(own.inputs_spec), own.outputs, own.task)
     output_file = invocation["outputs"]["outputFile"]
     if own.run_driver:
         _run_driver(invocation, own.inputs_spec)
@@ -44,21 +46,27 @@ def main(arguments: list[str]) -> None:
     restore(output_file)
 
 
-def prepare(invocation: dict, inputs_spec: dict, task: str) -> dict:
+def prepare(invocation: dict, inputs_spec: dict, own_outputs: Collection[str], task: str) -> dict:
     """Makes of Kubeflow's executor input one that TFX can use, and makes the folders of the outputs.
 
     Args:
       invocation: the executor input, JSON as in `pipeline_spec.proto`.
       inputs_spec: the component's input definitions, the source of the artifacts' types.
+      own_outputs: the outputs that the component defines. Any other, such as the `executor-logs` that Kubeflow adds
+        since 2.5, is of a type that TFX does not know, and the launcher's affair: it is left out.
       task: the task's name.
 
     Returns:
       The same executor input, edited in place.
     """
     inputs, outputs = invocation.setdefault("inputs", {}), invocation["outputs"]
+    given = outputs.get("artifacts", {})
+    outputs["artifacts"] = {name: given[name] for name in given if name in own_outputs}
     for name, artifacts in inputs.get("artifacts", {}).items():
         for artifact in artifacts["artifacts"]:
             artifact["type"] = inputs_spec["artifacts"][name]["artifactType"]
+            # Where there is an ID beside it, a name is the producer's output, which two models share.
+            artifact["name"] = artifact.pop("artifactId", None) or artifact["name"]
             for key in LAUNCHERS_OWN:
                 artifact.get("metadata", {}).pop(key, None)
     for artifact in (*_artifacts(inputs), *_artifacts(outputs)):

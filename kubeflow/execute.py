@@ -1,11 +1,11 @@
 """Runs a compiled spec without a cluster: each task's exact command line, on the input that Kubeflow would give it.
 
-    higgs kubeflow execute pipeline.yaml --parameter data=/data/rows.csv --folder runs/kubeflow [--image higgs:latest]
+    higgs kubeflow execute pipeline.yaml --parameter data=/data/rows.csv --folder runs/kubeflow [--image higgs:1]
 
-What Kubeflow's driver and launcher do to a task is done here as their sources have it (kubeflow/pipelines,
-backend/src/v2: driver/driver.go, component/launcher_v2.go, metadata/converter.go): parameters resolved, artifacts
-handed over without their types under integer names, copied from the object store to local folders and back, the
-outputs' metadata taken from the file that the task writes. Nothing is cached and nothing is retried.
+What Kubeflow's driver and launcher do to a task is done here as their sources have it (`kubeflow.releases`): parameters
+resolved, artifacts handed over without their types, copied from the object store to local folders and back, the log
+published as one more output, the outputs' metadata taken from the file that the task writes. Nothing is cached and
+nothing is retried.
 """
 
 import dataclasses
@@ -15,34 +15,34 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from graphlib import TopologicalSorter
 
 import yaml
 
 from kubeflow.entrypoint import ROOT_VARIABLE
 from kubeflow.errors import KubeflowError
+from kubeflow.releases import (
+    LOGS,
+    NEWEST,
+    RELEASES,
+    STORE,
+    TEMPORARY_FOLDER,
+    Artifact,
+    Release,
+    local_path,
+)
 
-STORE = "minio"  # the scheme of Kubeflow's own object store, and the launcher's folder for it
-SESSION = json.dumps({"Provider": "minio", "Params": {"disableSSL": "true", "region": "minio"}})
-OUTPUT_FILE = "/tmp/kfp_outputs/output_metadata.json"
 EXECUTOR_INPUT = "{{$}}"
 FOLDER_MODE = 0o777  # the image's user is another than this machine's
 
+Start = Callable[[list[str], dict[str, str], str], int]
 
-@dataclasses.dataclass(frozen=True)
-class Artifact:
-    """What Kubeflow knows of an artifact.
 
-    Attributes:
-      name: an integer, as text.
-      uri: in the object store.
-      metadata: JSON values.
-    """
-
-    name: str
-    uri: str
-    metadata: dict
+def start_process(command: list[str], environment: dict[str, str], log: str) -> int:
+    """Runs a command, its output to a file, and returns its exit code."""
+    with open(log, "w") as file:
+        return subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,37 +53,43 @@ class Pod:
       folder: stands for the pod's root folder, as far as the launcher writes there.
       image: to run the command in with Docker; empty to run it as a plain process of this installation.
       mounts: folders of this machine that a container sees at the same place.
+      start: runs a command in an environment, its output to a file, and returns its exit code.
     """
 
     folder: str
     image: str = ""
     mounts: tuple[str, ...] = ()
-
-    @property
-    def output_file(self) -> str:
-        """Where the task writes what came of it, as the task sees it."""
-        return OUTPUT_FILE if self.image else os.path.join(self.folder, OUTPUT_FILE.strip("/"))
+    start: Start = start_process
 
     def path(self, inside: str) -> str:
         """The place on this machine of an absolute path inside."""
         return os.path.join(self.folder, inside.strip("/"))
 
+    def seen(self, inside: str) -> str:
+        """An absolute path inside, as the task has to write it."""
+        return inside if self.image else self.path(inside)
+
     def run(self, command: list[str], log: str) -> int:
         """Runs the command, its output to a file, and returns its exit code."""
         environment = os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
         if self.image:
-            shared = [f"{self.path(inside)}:{inside}" for inside in (f"/{STORE}", os.path.dirname(OUTPUT_FILE))]
+            shared = [f"{self.path(inside)}:{inside}" for inside in (f"/{STORE}", TEMPORARY_FOLDER)]
             shared += [f"{folder}:{folder}" for folder in self.mounts]
             volumes = [word for volume in shared for word in ("--volume", volume)]
             command = ["docker", "run", "--rm", "--network", "none", *volumes, self.image, *command]
         else:
             environment[ROOT_VARIABLE] = self.folder
-        with open(log, "w") as file:
-            return subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+        return self.start(command, environment, log)
 
 
 def execute(
-    path: str, parameters: dict, folder: str, image: str = "", mounts: tuple[str, ...] = ()
+    path: str,
+    parameters: dict,
+    folder: str,
+    image: str = "",
+    mounts: tuple[str, ...] = (),
+    release: str = NEWEST,
+    start: Start = start_process,
 ) -> Iterator[tuple[str, dict[str, Artifact]]]:
     """Runs a compiled pipeline.
 
@@ -93,6 +99,8 @@ def execute(
       folder: for the object store, the pods' folders and the logs.
       image: the image to run the tasks in, whatever the spec says; empty for plain processes.
       mounts: folders that containers see as well: the data, and what stands for volumes.
+      release: whose rules hold, a key of `RELEASES`.
+      start: see `Pod`.
 
     Yields:
       Each task's name and its outputs by key, as soon as it is done.
@@ -102,7 +110,8 @@ def execute(
     """
     spec = _read(path)
     defaults = {name: given["defaultValue"] for name, given in spec["root"]["inputDefinitions"]["parameters"].items()}
-    run = _Run(spec, defaults | parameters, os.path.abspath(folder), image, mounts)
+    folder = os.path.abspath(folder)
+    run = _Run(spec, defaults | parameters, folder, RELEASES[release], Pod(folder, image, mounts, start))
     for name in run.order():
         yield name, run.task(name)
 
@@ -137,14 +146,13 @@ def _read(path: str) -> dict:
 
 
 class _Run:
-    """One run: the state that Kubeflow keeps in its metadata store, and the object store."""
+    """One run: the state that Kubeflow keeps of it, and the object store."""
 
-    def __init__(self, spec: dict, parameters: dict, folder: str, image: str, mounts: tuple[str, ...]):
+    def __init__(self, spec: dict, parameters: dict, folder: str, release: Release, pod: Pod):
         self._spec, self._parameters, self._folder = spec, parameters, folder
-        self._image, self._mounts = image, mounts
+        self._release, self._pod = release, pod
         self._outputs: dict[str, dict[str, Artifact]] = {}
-        self._root = f"{STORE}://mlpipeline/{spec['pipelineInfo']['name']}/{uuid.uuid4()}"
-        self._n_artifacts = 0
+        self._root = f"{STORE}://mlpipeline/v2/artifacts/{spec['pipelineInfo']['name']}/{uuid.uuid4()}"
 
     def order(self) -> list[str]:
         """The tasks' names, each after those that it depends on."""
@@ -158,13 +166,13 @@ class _Run:
         task = self._spec["root"]["dag"]["tasks"][name]
         component = self._spec["components"][task["componentRef"]["name"]]
         container = self._spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        pod = Pod(os.path.join(self._folder, "pods", name), self._image, self._mounts)
+        pod = dataclasses.replace(self._pod, folder=os.path.join(self._folder, "pods", name))
         shutil.rmtree(pod.folder, ignore_errors=True)
-        executor_input = {
-            "inputs": self._inputs(task),
-            "outputs": self._provision(name, component) | {"outputFile": pod.output_file},
-        }
-        self._download(pod, executor_input)
+        outputs = self._release.provision(self._root, name, component["outputDefinitions"]["artifacts"])
+        output_file = pod.path(outputs["outputFile"])
+        outputs["outputFile"] = pod.seen(outputs["outputFile"])
+        executor_input = {"inputs": self._inputs(task), "outputs": outputs}
+        self._prepare(pod, executor_input)
         text = json.dumps(executor_input)
         command = [word.replace(EXECUTOR_INPUT, text) for word in (*container["command"], *container["args"])]
         os.makedirs(os.path.join(self._folder, "logs"), exist_ok=True)
@@ -172,11 +180,12 @@ class _Run:
         code = pod.run(command, log)
         if code:
             raise KubeflowError(f"Every task must succeed. Received: exit code {code} from {name}. See {log}.")
-        self._outputs[name] = self._upload(pod, executor_input)
+        if LOGS in outputs["artifacts"]:
+            shutil.copyfile(log, pod.path(local_path(_only(outputs["artifacts"][LOGS])["uri"])))
+        self._outputs[name] = self._upload(pod, outputs["artifacts"], output_file)
         return self._outputs[name]
 
     def _inputs(self, task: dict) -> dict:
-        """driver.go, resolveInputs."""
         parameters, artifacts = {}, {}
         for key, source in task["inputs"].get("parameters", {}).items():
             if "runtimeValue" in source:
@@ -186,64 +195,54 @@ class _Run:
         for key, source in task["inputs"].get("artifacts", {}).items():
             producer = source["taskOutputArtifact"]
             artifact = self._outputs[producer["producerTask"]][producer["outputArtifactKey"]]
-            artifacts[key] = {"artifacts": [dataclasses.asdict(artifact) | {"type": {"instanceSchema": ""}}]}
+            artifacts[key] = {"artifacts": [self._release.hand_on(artifact)]}
         return {"parameterValues": parameters} | ({"artifacts": artifacts} if artifacts else {})
 
-    def _provision(self, name: str, component: dict) -> dict:
-        """driver.go, provisionOutputs."""
-        artifacts = {}
-        for key, definition in component["outputDefinitions"]["artifacts"].items():
-            artifact = {"uri": f"{self._root}/{name}/{uuid.uuid4()}/{key}", "type": definition["artifactType"]}
-            artifacts[key] = {"artifacts": [artifact | {"metadata": definition.get("metadata", {})}]}
-        return {"artifacts": artifacts}
-
-    def _download(self, pod: Pod, executor_input: dict) -> None:
-        """launcher_v2.go, downloadArtifacts and prepareOutputFolders."""
+    def _prepare(self, pod: Pod, executor_input: dict) -> None:
+        """Fills the pod's folders: inputs, the folders that outputs go to, and the log as an empty file."""
         for artifacts in executor_input["inputs"].get("artifacts", {}).values():
-            [artifact] = artifacts["artifacts"]
-            shutil.copytree(self._stored(artifact["uri"]), pod.path(_local(artifact["uri"])), dirs_exist_ok=True)
-        for artifacts in executor_input["outputs"]["artifacts"].values():
-            os.makedirs(os.path.dirname(pod.path(_local(artifacts["artifacts"][0]["uri"]))), exist_ok=True)
-        os.makedirs(pod.path(os.path.dirname(OUTPUT_FILE)), exist_ok=True)
+            uri = _only(artifacts)["uri"]
+            _copy_files(self._stored(uri), pod.path(local_path(uri)))
+        for key, artifacts in executor_input["outputs"]["artifacts"].items():
+            path = pod.path(local_path(_only(artifacts)["uri"]))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if key == LOGS:
+                with open(path, "x"):
+                    pass
+        if pod.image:  # which sees it as a volume; the launcher does not make it
+            os.makedirs(pod.path(TEMPORARY_FOLDER), exist_ok=True)
         for folder, _, _ in os.walk(pod.folder):
             os.chmod(folder, FOLDER_MODE)
 
-    def _upload(self, pod: Pod, executor_input: dict) -> dict[str, Artifact]:
-        """launcher_v2.go, uploadOutputArtifacts; converter.go, there and back."""
-        with open(pod.path(OUTPUT_FILE), encoding="utf-8") as file:
+    def _upload(self, pod: Pod, artifacts: dict, output_file: str) -> dict[str, Artifact]:
+        """Keeps the outputs: what is in the folders, and what the task says of them."""
+        with open(output_file, encoding="utf-8") as file:
             written = json.load(file).get("artifacts", {})
         outputs = {}
-        for key, artifacts in executor_input["outputs"]["artifacts"].items():
-            [artifact] = artifacts["artifacts"]
-            [said] = written.get(key, {"artifacts": [{}]})["artifacts"]
-            uri = said.get("uri") or artifact["uri"]
-            metadata = artifact["metadata"] | said.get("metadata", {})
-            metadata = {name: _recorded(value) for name, value in metadata.items()}
-            if os.path.exists(pod.path(_local(uri))):
-                shutil.copytree(pod.path(_local(uri)), self._stored(uri))
-            self._n_artifacts += 1
-            known = {"display_name": key, "store_session_info": SESSION}
-            outputs[key] = Artifact(str(self._n_artifacts), uri, known | metadata)
+        for key, given in artifacts.items():
+            said = _only(written[key]) if key in written else {}
+            n_before = sum(map(len, self._outputs.values())) + len(outputs)
+            outputs[key] = self._release.record(n_before, key, _only(given), said)
+            path = pod.path(local_path(outputs[key].uri))
+            if not (os.path.exists(path) or self._release.has_metadata_store):
+                raise KubeflowError(f"Every output must be there. Received: none at {path}. Write it.")
+            _copy_files(path, self._stored(outputs[key].uri))
         return outputs
 
     def _stored(self, uri: str) -> str:
         return os.path.join(self._folder, "store", uri.removeprefix(f"{STORE}://"))
 
 
-def _local(uri: str) -> str:
-    """launcher_v2.go, localPathForURI: any other scheme is an error there, too."""
-    scheme, _, key = uri.partition("://")
-    if scheme != STORE or not key:
-        raise KubeflowError(f"Artifacts are kept in the object store. Received: {uri}. Restore the URI that was given.")
-    return f"/{STORE}/{key}"
+def _only(artifacts: dict) -> dict:
+    [artifact] = artifacts["artifacts"]
+    return artifact
 
 
-def _recorded(value):
-    """What remains of a metadata value after ML Metadata kept it."""
-    if value is None:
-        raise KubeflowError("Kubeflow's metadata knows no null. Received: null. Leave the property out.")
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, list):
-        return {"list": value}
-    return {"struct": value} if isinstance(value, dict) else value
+def _copy_files(source: str, target: str) -> None:
+    """Copies a file or a folder's files; like an object store, it knows no empty folders."""
+    files = [source] if os.path.isfile(source) else []
+    files += [os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names]
+    for file in files:
+        to = os.path.normpath(os.path.join(target, os.path.relpath(file, source)))
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copyfile(file, to)

@@ -10,13 +10,16 @@ import os
 from collections.abc import Callable
 
 from datasets.provenance import SIMULATED, is_simulated
-from models.architectures import named
-from pipeline.config import Config, GateConfig
+from models.architectures import PHYSICS, named
+from pipeline.config import Config, GateConfig, override
 from pipeline.data import data_files, split_pattern
 from pipeline.errors import ConfigError
+from pipeline.places import is_remote
 
 EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"
+TRANSFORM = "transform"
 CANDIDATE, BASELINE = "trainer-candidate", "trainer-baseline"
+TUNER = "tuner"  # a task of pipelines that tune
 
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}  # as a pipeline spec calls them
 
@@ -48,6 +51,22 @@ class Parameter:
             value = getattr(value, part)
         return value
 
+    def check(self, value: object) -> object:
+        """The value as the configuration takes it, refused as it would be there.
+
+        Args:
+          value: Kubeflow's: text, or a floating-point number for whole ones as well.
+        """
+        if not self.setting:
+            return value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        try:
+            return self.default(override(Config(), [f"{self.setting}={value}"]))
+        except ConfigError as error:
+            here = f"the run-time parameter {self.name}"
+            raise ConfigError(str(error).replace(f"--set {self.setting}=VALUE", here)) from None
+
 
 def _edit(settings: dict, key: str, *path: str | int, **values) -> None:
     """Changes values deep inside of the JSON text that is one of a task's settings."""
@@ -59,7 +78,17 @@ def _edit(settings: dict, key: str, *path: str | int, **values) -> None:
     settings[key] = json.dumps(tree)
 
 
+def require_full(name: str, path: str) -> None:
+    """Raises ConfigError if a path means something else in a pod than elsewhere."""
+    if not (is_remote(path) or os.path.isabs(path)):
+        raise ConfigError(
+            f"{name} is absolute, or a URI: it is a pod that looks for it. Received: {path!r}. Write it in full."
+        )
+
+
 def _read_from(settings: dict, path: str) -> None:
+    require_full("The data path", path)
+    data_files(path)  # refuses what is not there
     settings["input_base"], pattern = split_pattern(path)
     _edit(settings, "input_config", "splits", 0, pattern=pattern)
 
@@ -76,12 +105,25 @@ def _ingest_as(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", "custom_config", "value", origin=origin)
 
 
-def _push_as(settings: dict, origin: str) -> None:
+def _note(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", origin=origin)
+
+
+def _prepare_for(settings: dict, architecture: str) -> None:
+    """Adds the physics columns for a candidate that takes them; what the baseline takes was known before."""
+    candidate = named(architecture)
+    if candidate.inputs == PHYSICS:
+        from pipeline.graph import preprocessing_path
+
+        settings["preprocessing_fn"] = preprocessing_path([candidate])
 
 
 def _train(settings: dict, architecture: str) -> None:
     _edit(settings, "custom_config", architecture=named(architecture).to_dict())
+
+
+def _tune(settings: dict, architecture: str) -> None:
+    _edit(settings, "custom_config", name=architecture, architecture=named(architecture).to_dict())
 
 
 def _train_for(settings: dict, epochs: int) -> None:
@@ -129,10 +171,16 @@ PARAMETERS = (
         "data.origin",
         str,
         "real or simulated; every output says which.",
-        {EXAMPLE_GEN: _ingest_as, PUSHER: _push_as},
+        {EXAMPLE_GEN: _ingest_as, TUNER: _note, PUSHER: _note},
     ),
-    Parameter("architecture", "train.architecture", str, "The candidate's name.", {CANDIDATE: _train}),
-    Parameter("epochs", "train.epochs", int, "At most this many passes.", {CANDIDATE: _train_for}),
+    Parameter(
+        "architecture",
+        "train.architecture",
+        str,
+        "The candidate's name.",
+        {TRANSFORM: _prepare_for, TUNER: _tune, CANDIDATE: _train},
+    ),
+    Parameter("epochs", "train.epochs", int, "At most this many passes.", {TUNER: _train_for, CANDIDATE: _train_for}),
     Parameter(
         "min_improvement",
         "gate.min_improvement",
@@ -166,8 +214,11 @@ DATA_VERSION = Parameter(
 
 
 def apply(task: str, settings: dict) -> None:
-    """Takes the run-time parameters out of a task's settings and lets each do its work on the others."""
+    """Takes the run-time parameters out of a task's settings and lets each do its work on the others.
+
+    Raises:
+      ConfigError, DatasetError, ModelError: a value would be refused by a local run as well.
+    """
     for parameter in (*PARAMETERS, DATA_VERSION):
         if task in parameter.effects and parameter.name in settings:
-            value = settings.pop(parameter.name)
-            parameter.effects[task](settings, parameter.kind(value))
+            parameter.effects[task](settings, parameter.check(settings.pop(parameter.name)))

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable
 
 from kubeflow.errors import KubeflowError
-from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER
+from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER, TUNER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +17,11 @@ class Needs:
 
     Attributes:
       cpu: cores that the pod asks for; it may use more where there are.
-      memory_gb: what the pod asks for and is held to.
+      memory_gb: what the pod asks for and is held to, in units of 10^9 bytes: 4.3 is 4 GiB.
       accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
       n_accelerators: how many of them.
-      retries: how often a failed pod is tried again.
+      retries: how often a failed pod is tried again. A deleted one, as with a drained or preempted machine, is not:
+        Argo takes that for an error, by default retries failures only, and a pipeline spec cannot ask for more.
       backoff_s: seconds before the first retry, doubled for each further one.
       cached: whether an earlier result for the same inputs, parameters and image may stand in.
       mounted: whether the volumes are mounted, as for what reads or writes outside of the artifact store.
@@ -43,6 +44,8 @@ NEEDS = {
     "import-schema-gen": Needs(),
     "higgs-example-validator": Needs(),
     "transform": Needs(cpu=2),
+    # Its trials are kept on the volume: a retry goes on with those that are finished.
+    TUNER: Needs(cpu=2, memory_gb=8, mounted=True),
     BASELINE: Needs(cpu=2),
     CANDIDATE: Needs(cpu=2, memory_gb=8),
     # What it compares with depends on what is served, which is no input of it; it reads that where the Pusher pushes.
@@ -78,11 +81,12 @@ def _convert(value: str, kind: type, text: str):
     words = {"true": True, "false": False}
     try:
         converted = words[value.lower()] if kind is bool else kind(value)
-        if kind in (int, float) and not converted >= 0:
+        # Kubeflow writes smaller and larger ones with an exponent, which Kubernetes does not take before a unit.
+        if (kind is int and converted < 0) or (kind is float and converted != 0 and not 0.001 <= converted < 1e6):
             raise ValueError
     except (KeyError, ValueError):
-        name = {bool: "true or false", int: "a whole number, at least 0", float: "a number, at least 0"}[kind]
-        raise KubeflowError(f"This need is {name}. Received: {text!r}. Correct the value.") from None
+        name = {bool: "true or false", int: "a whole number, at least 0", float: "0, or a number from 0.001 to 999999"}
+        raise KubeflowError(f"This need is {name[kind]}. Received: {text!r}. Correct the value.") from None
     return converted
 
 
@@ -95,10 +99,14 @@ def container_resources(needs: Needs) -> dict:
 
 
 def retry_policy(needs: Needs) -> dict:
-    """The `retryPolicy` of a task in a pipeline spec."""
+    """The `retryPolicy` of a task in a pipeline spec.
+
+    `backoffMaxDuration` limits all attempts together, from the start of the first: Argo starts none after it and kills
+    one that is under way. Left out, Kubeflow makes it 0, which never retries. So it is longer than any task.
+    """
     return {
         "maxRetryCount": needs.retries,
         "backoffDuration": f"{needs.backoff_s}s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": "3600s",
+        "backoffMaxDuration": f"{30 * 86_400}s",
     }

@@ -28,6 +28,8 @@ class Architecture:
       weight_decay: AdamW's, decoupled from the loss: each step first takes learning_rate * weight_decay * w from every
         weight w (Loshchilov, Hutter, ICLR 2019).
       augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
+      inputs: `columns`, the 28 of the data set, or `physics`, those and what `models.physics` computes of them.
+      pretrain: so many simulated events train the network before the real ones do, see `models.pretraining`.
       members: so many such networks learn side by side, each by its own loss, and the probability is the mean of theirs
         (Lakshminarayanan et al., NeurIPS 2017).
     """
@@ -41,6 +43,8 @@ class Architecture:
     batch_norm: bool = False
     weight_decay: float = 0.0
     augment: bool = False
+    inputs: str = "columns"
+    pretrain: int = 0
     members: int = 1
 
     def __post_init__(self):
@@ -56,6 +60,10 @@ class Architecture:
             raise ModelError(f"dropout is a fraction below 1. Received: {self.dropout}. Use 0 for none.")
         if self.members < 1:
             raise ModelError(f"members is at least 1. Received: {self.members}. Use 1 for a single network.")
+        if self.inputs not in INPUTS:
+            raise ModelError(f"inputs is {' or '.join(INPUTS)}. Received: {self.inputs!r}. Use columns.")
+        if self.pretrain < 0:
+            raise ModelError(f"pretrain is a number of events. Received: {self.pretrain}. Use 0 for none.")
         if self.penalized not in PENALIZED:
             raise ModelError(f"penalized is {' or '.join(PENALIZED)}. Received: {self.penalized!r}. Use kernel.")
 
@@ -77,7 +85,7 @@ class Architecture:
     @property
     def is_regularized(self) -> bool:
         """Whether anything but size and early stopping keeps it from overfitting."""
-        return self != Architecture(self.hidden_units, self.activation)
+        return self != Architecture(self.hidden_units, self.activation, inputs=self.inputs)
 
     def to_dict(self) -> dict:
         """The fields, as `from_dict` takes them."""
@@ -90,6 +98,7 @@ class Architecture:
 
 
 PENALIZED = ("kernel", "activity")
+INPUTS = COLUMNS_ONLY, PHYSICS = ("columns", "physics")
 
 _LARGE = (512, 512, 512, 512)
 
@@ -108,6 +117,9 @@ ARCHITECTURES = {
     "augmented": Architecture(_LARGE, augment=True),
     "combined": Architecture(_LARGE, l2=1e-4, dropout=0.5),
     "combined_bn": Architecture(_LARGE, l2=1e-4, dropout=0.5, batch_norm=True),
+    "physics": Architecture(_LARGE, l2=1e-4, dropout=0.5, inputs="physics"),
+    "simulated": Architecture(_LARGE, dropout=0.1, pretrain=4_000_000),
+    "pretrained": Architecture(_LARGE, dropout=0.1, inputs="physics", pretrain=4_000_000),
 }
 
 
@@ -173,5 +185,7 @@ _PARSERS = {
     "batch_norm": _truth,
     "weight_decay": float,
     "augment": _truth,
+    "inputs": str,
+    "pretrain": int,
     "members": int,
 }

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.records import RecordCodec
+from datasets.shards import damage_reported, list_shards, open_shards
 from models.errors import ModelError
 from models.features import COLUMNS, FEATURES, LABEL
 from models.transform_graph import TransformGraph
@@ -27,34 +28,38 @@ def load(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> 
       shard: which of their rows.
 
     Returns:
-      Features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
+      Features, float32 [n_rows, n_inputs], normalised, and labels, float32 [n_rows, 1].
 
     Raises:
       ModelError: there are no rows.
+      DamageError: a file is damaged, or not there as ingestion wrote it.
     """
-    return _load(patterns, transform.spec, transform, shard)
+    return _load(patterns, transform.spec, transform, transform.n_inputs, shard)
 
 
 def load_raw(patterns: list[str], transform: TransformGraph, shard: Shard = ALL) -> tf.Tensor:
     """The features of the same examples as they are in the files, float32 [n_rows, 28]."""
-    features, _ = _load(
-        patterns, transform.spec, lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1), shard
-    )
-    return features
+
+    def stack(columns):
+        return tf.stack([columns[name] for name in FEATURES], axis=1)
+
+    return _load(patterns, transform.spec, stack, len(FEATURES), shard)[0]
 
 
-def _load(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
-    features, labels = _decoded(patterns, to_features, shard) or _parsed(patterns, spec, to_features, shard)
+def _load(patterns: list[str], spec: dict, to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
+    with damage_reported(patterns):
+        rows = _decoded(patterns, to_features, n_inputs, shard) or _parsed(patterns, spec, to_features, n_inputs, shard)
+    features, labels = rows
     if not len(features):
         raise ModelError(f"Training needs examples. Received: none in {', '.join(patterns)}. Check the splits.")
     return features, labels
 
 
-def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor] | None:
+def _decoded(patterns: list[str], to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor] | None:
     """What `_parsed` gives, sooner and without a second copy; None if it takes a parser to read the examples."""
     every, mine = shard
     blocks, n_rows = [], 0
-    for file in _files(patterns):
+    for file in list_shards(patterns):
         n_in_file, n_over = divmod(tf.io.gfile.stat(file).length, CODEC.record_bytes)
         if n_over:
             return None
@@ -65,7 +70,7 @@ def _decoded(patterns: list[str], to_features, shard: Shard) -> tuple[tf.Tensor,
     def transformed(values):
         return to_features(dict(zip(COLUMNS, tf.unstack(values), strict=True)))
 
-    features, labels = (_aligned(len(range(mine, n_rows, every)), n_columns) for n_columns in (len(FEATURES), 1))
+    features, labels = (_aligned(len(range(mine, n_rows, every)), n_columns) for n_columns in (n_inputs, 1))
 
     def fill(block: tuple[str, int, int]) -> bool:
         file, start, first = block
@@ -95,13 +100,13 @@ def _aligned(n_rows: int, n_columns: int) -> np.ndarray:
     return room[start : start + n_bytes].view(np.float32).reshape(n_rows, n_columns)
 
 
-def _parsed(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
+def _parsed(patterns: list[str], spec: dict, to_features, n_inputs: int, shard: Shard) -> tuple[tf.Tensor, tf.Tensor]:
     @tf.autograph.experimental.do_not_convert
     def parse(examples):
         columns = tf.io.parse_example(examples, spec)
         return to_features(columns), tf.cast(columns[LABEL], tf.float32)[:, None]
 
-    features, labels = [tf.zeros([0, len(FEATURES)])], [tf.zeros([0, 1])]
+    features, labels = [tf.zeros([0, n_inputs])], [tf.zeros([0, 1])]
     for batch in batches(patterns, shard).map(parse, num_parallel_calls=2).prefetch(2):
         features.append(batch[0])
         labels.append(batch[1])
@@ -110,11 +115,4 @@ def _parsed(patterns: list[str], spec: dict, to_features, shard: Shard) -> tuple
 
 def batches(patterns: list[str], shard: Shard = ALL) -> tf.data.Dataset:
     """The serialized examples of files, see `load`: string [at most BLOCK_ROWS] each, in order."""
-    files = _files(patterns)
-    compression = "GZIP" if files and all(file.endswith(".gz") for file in files) else None
-    records = tf.data.TFRecordDataset(files, compression_type=compression, buffer_size=8 << 20)
-    return records.shard(*shard).batch(BLOCK_ROWS)
-
-
-def _files(patterns: list[str]) -> list[str]:
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+    return open_shards(list_shards(patterns)).shard(*shard).batch(BLOCK_ROWS)

@@ -80,17 +80,22 @@ class Loop:
         listeners.on_train_begin()
         for epoch in range(epochs):
             listeners.on_epoch_begin(epoch)
-            means = self._epoch(*train, tf.constant(epoch))
-            logs = dict(zip(("loss", "bce", "accuracy"), means.numpy().tolist(), strict=True))
-            if logs["loss"] != logs["loss"]:
-                raise ModelError(
-                    f"The loss must stay a number. Received: NaN in epoch {epoch + 1}. Lower train.learning_rate."
-                )
+            logs = self.train(*train, epoch)
             logs |= {f"val_{name}": value for name, value in self.evaluate(*val).items()}
             listeners.on_epoch_end(epoch, logs)
             if self.model.stop_training:
                 break
         listeners.on_train_end()
+
+    def train(self, features, labels, epoch: int) -> dict[str, float]:
+        """Trains on all rows once, in an order that `epoch` decides; `loss`, `bce` and `accuracy` as in `fit`."""
+        means = self._epoch(features, labels, tf.constant(epoch))
+        logs = dict(zip(("loss", "bce", "accuracy"), means.numpy().tolist(), strict=True))
+        if logs["loss"] != logs["loss"]:
+            raise ModelError(
+                f"The loss must stay a number. Received: NaN in epoch {epoch + 1}. Lower train.learning_rate."
+            )
+        return logs
 
     def evaluate(self, features, labels) -> dict[str, float]:
         """`bce`, in nats, and `accuracy` of the network as it would be served."""

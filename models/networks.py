@@ -10,19 +10,20 @@ from models.architectures import Architecture
 from models.features import FEATURES
 
 
-def build(architecture: Architecture, seed: int = 0) -> keras.Model:
+def build(architecture: Architecture, seed: int = 0, n_inputs: int = len(FEATURES)) -> keras.Model:
     """Builds the network.
 
     Args:
       architecture: what to build.
       seed: of the initial weights and of dropout; equal seeds give equal networks.
+      n_inputs: how many values an event has, see `Architecture.inputs`.
 
     Returns:
-      An uncompiled model from float32 [batch, 28], normalised features, to float32 [batch, 1], the logit of the
+      An uncompiled model from float32 [batch, n_inputs], normalised features, to float32 [batch, 1], the logit of the
       signal's probability. In training it gives one column for each of the architecture's members instead.
     """
     seeds = itertools.count(1000 * seed)
-    inputs = keras.Input([len(FEATURES)], name="features")
+    inputs = keras.Input([n_inputs], name="features")
     members = [_member(architecture, inputs, seeds) for _ in range(architecture.members)]
     return keras.Model(inputs, members[0] if len(members) == 1 else MeanProbability(name="logit")(members))
 

@@ -4,6 +4,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.features import FEATURES, LABEL
+from models.physics import physics_columns
+
+CLIP = 6.0  # standard deviations; beyond, a physics column says no more
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -18,3 +21,20 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     # One analysis of a vector instead of 28 of scalars: each is a stage of its own in Beam.
     stacked = tf.stack([inputs[name] for name in FEATURES], axis=1)
     return {"features": tft.scale_to_z_score(stacked, elementwise=True), LABEL: inputs[LABEL]}
+
+
+def physics_preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Adds the physics columns to what `preprocessing_fn` gives.
+
+    Their long tails are tamed by sign(x) log(1 + |x|) before they are normalised and clipped to CLIP.
+
+    Args:
+      inputs: column name to a tensor [batch].
+
+    Returns:
+      As `preprocessing_fn`, and `physics`, float32 [batch, n_physics] in the order of `physics_columns`.
+    """
+    stacked = tf.stack(list(physics_columns(inputs).values()), axis=1)
+    tamed = tf.sign(stacked) * tf.math.log1p(tf.abs(stacked))
+    normalized = tft.scale_to_z_score(tamed, elementwise=True)
+    return preprocessing_fn(inputs) | {"physics": tf.clip_by_value(normalized, -CLIP, CLIP)}

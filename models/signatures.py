@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from datasets.seals import IN_MODEL, seal
 from models.features import B_TAGS, FEATURES
 from models.transform_graph import TransformGraph
 
@@ -53,7 +54,7 @@ def _trace(function, signature) -> tf.types.experimental.ConcreteFunction:
     return tf.function(function, autograph=False).get_concrete_function(signature)
 
 
-def export(network: keras.Model, transform_graph: str, folder: str) -> None:
+def export(network: keras.Model, transform: TransformGraph, folder: str) -> None:
     """Writes a SavedModel.
 
     Its signatures, for a batch of n events:
@@ -61,13 +62,14 @@ def export(network: keras.Model, transform_graph: str, folder: str) -> None:
     - `serving_default`: `examples`, n serialized tf.Example, to `probability` and `logit`, float32 [n]; a label is
       neither needed nor read.
     - `serving_features`: 28 named float32 [n], to the same. TF Serving's REST `instances` are of this form.
-    - `transform_features`: `examples` to `features`, float32 [n, 28], as the network sees them.
+    - `transform_features`: `examples` to `features`, float32 [n, n_inputs], as the network sees them.
     - `slices`: five named float32 [n] to `n_b_tags`, int64 [n, 1], and `m_bb_band`, `low` or `high` [n, 1], for TFMA.
 
     Args:
       network: from normalised features to logits.
-      transform_graph: the folder of Transform's output.
+      transform: the graph that normalises for it.
       folder: where to write.
     """
-    servable = Servable(network, TransformGraph(transform_graph))
+    servable = Servable(network, transform)
     tf.saved_model.save(servable, folder, signatures=servable.signatures())
+    seal(folder, IN_MODEL)

@@ -4,10 +4,12 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from datasets.seals import seal
 from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.callbacks import Board, ProgressBar
@@ -15,6 +17,7 @@ from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
+from models.pretraining import FINE_TUNING, pretrain
 from models.replicas import Replicas, choose_strategy
 from models.rules import BaselineRules, Rules
 from models.signatures import export
@@ -46,6 +49,7 @@ def fit(
     callbacks=(),
     augmentation: Augmentation | None = None,
     replicas: Replicas | None = None,
+    normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor] | None = None,
 ) -> Training:
     """Trains a network until its validation binary crossentropy stops improving, and keeps the best epoch's weights.
 
@@ -54,15 +58,18 @@ def fit(
     Args:
       architecture: what to train.
       rules: how.
-      train: features, float32 [n_rows, 28], normalised, and labels, float32 [n_rows, 1].
+      train: features, float32 [n_rows, n_inputs], normalised, and labels, float32 [n_rows, 1].
       val: the same.
       callbacks: Keras callbacks to call as well.
       augmentation: of the training rows, for an architecture that asks for it.
       replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
+      normalize: from 28 named float32 [n] to features, for an architecture with pretraining.
     """
     replicas = replicas or Replicas()
     if architecture.augment and augmentation is None:
         raise ModelError("An architecture with augment=true is trained on raw rows. Received: none. Pass augmentation.")
+    if architecture.pretrain and normalize is None:
+        raise ModelError("Pretraining normalises simulated rows. Received: no way to. Pass normalize.")
     n_train, n_val = (replicas.count(rows[0].shape[0]) for rows in (train, val))
     if n_train < replicas.n or rules.batch_size < replicas.n:
         received = f"{n_train:,} rows, train.batch_size = {rules.batch_size}"
@@ -74,7 +81,11 @@ def fit(
     )
     started = time.monotonic()
     with replicas.strategy.scope():
-        network = build(architecture, rules.seed)
+        network = build(architecture, rules.seed, train[0].shape[1])
+        simulated = {}
+        if architecture.pretrain:
+            simulated = pretrain(network, architecture.pretrain, rules.seed, normalize, replicas)
+            rules = dataclasses.replace(rules, learning_rate=FINE_TUNING * rules.learning_rate)
         loop = Loop(
             network,
             _optimizer(architecture, rules, n_train),
@@ -96,6 +107,7 @@ def fit(
         **metrics,
         "architecture": architecture.to_dict(),
         "rules": dataclasses.asdict(rules),
+        "pretraining": simulated,
     }
     return Training(_on_one_device(network, architecture, replicas), history.history, summary)
 
@@ -104,7 +116,7 @@ def _on_one_device(network: keras.Model, architecture: Architecture, replicas: R
     """The network as if it had been trained by one device, so that whoever uses it need not know of others."""
     if replicas.n == 1:
         return network
-    plain = build(architecture)
+    plain = build(architecture, n_inputs=network.inputs[0].shape[1])
     plain.set_weights(network.get_weights())
     return plain
 
@@ -140,7 +152,7 @@ def run_fn(fn_args) -> None:
     replicas = Replicas(choose_strategy())
     config = fn_args.custom_config
     architecture = Architecture.from_dict(config["architecture"])
-    transform = TransformGraph(fn_args.transform_output)
+    transform = TransformGraph(fn_args.transform_output, architecture.inputs)
     shard = (replicas.n_workers, replicas.worker)
     with replicas.at_rows():
         train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
@@ -152,9 +164,9 @@ def run_fn(fn_args) -> None:
     callbacks = []
     if replicas.is_chief:
         callbacks = [ProgressBar(config["name"], rules), Board(fn_args.model_run_dir)]
-    training = fit(architecture, rules, train, val, callbacks, augmentation, replicas)
+    training = fit(architecture, rules, train, val, callbacks, augmentation, replicas, transform)
     if replicas.is_chief:
-        _write(training, config["name"], fn_args)
+        _write(training, config["name"], transform, fn_args)
     replicas.wait()  # the Trainer looks for the model as soon as this returns
 
 
@@ -165,9 +177,10 @@ def _rules(config: dict, n_rows: int) -> Rules:
     return Rules(**config["rules"])
 
 
-def _write(training: Training, name: str, fn_args) -> None:
+def _write(training: Training, name: str, transform: TransformGraph, fn_args) -> None:
     record = {"name": name, "summary": training.summary, "history": training.history}
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, "history.json"), "w") as file:
         json.dump(record, file)
-    export(training.network, fn_args.transform_output, fn_args.serving_model_dir)
+    seal(fn_args.model_run_dir)
+    export(training.network, transform, fn_args.serving_model_dir)

@@ -3,7 +3,11 @@
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from datasets.seals import check_seal
+from models.architectures import COLUMNS_ONLY, PHYSICS
 from models.features import FEATURES, LABEL
+
+OUTPUTS = {COLUMNS_ONLY: ("features",), PHYSICS: ("features", "physics")}
 
 
 class TransformGraph(tf.Module):
@@ -13,18 +17,33 @@ class TransformGraph(tf.Module):
 
     Attributes:
       spec: column name to what `tf.io.parse_example` needs to read it.
+      n_inputs: how many values it makes of an event.
     """
 
-    def __init__(self, folder: str):
-        """Loads the graph from the folder of Transform's output."""
+    def __init__(self, folder: str, inputs: str = COLUMNS_ONLY):
+        """Loads the graph from the folder of Transform's output.
+
+        Args:
+          folder: of Transform's output.
+          inputs: what the network takes, see `Architecture.inputs`. What it does not take is not computed.
+
+        Raises:
+          DamageError: it is not as Transform wrote it.
+          KeyError: Transform has not computed what the network takes.
+        """
         super().__init__()
+        check_seal(folder)
         output = tft.TFTransformOutput(folder)
         self.spec = output.raw_feature_spec()
         self._graph = tf.saved_model.load(output.transform_savedmodel_dir)
+        self._outputs = OUTPUTS[inputs]
+        made = output.transformed_feature_spec()
+        self.n_inputs = sum(made[name].shape[0] for name in self._outputs)
 
     def __call__(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """float32 [n, 28] from 28 named float32 [n]; other columns are ignored."""
+        """float32 [n, n_inputs] from 28 named float32 [n]; other columns are ignored."""
         raw = {name: features[name] for name in FEATURES}
         # The graph passes the label through; without one, as in serving, any will do.
         raw[LABEL] = tf.zeros_like(features[FEATURES[0]], tf.int64)
-        return self._graph.transform_fn(raw)["features"]
+        transformed = self._graph.transform_fn(raw)
+        return tf.concat([transformed[name] for name in self._outputs], axis=1)

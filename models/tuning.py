@@ -221,7 +221,7 @@ def tuner_fn(fn_args):
 
     config = fn_args.custom_config
     architecture = Architecture.from_dict(config["architecture"])
-    transform = TransformGraph(fn_args.transform_graph_path)
+    transform = TransformGraph(fn_args.transform_graph_path, architecture.inputs)
     train, val = load(fn_args.train_files, transform), load(fn_args.eval_files, transform)
     augmentation = augmentation_for(architecture, fn_args.train_files, transform)
     tuner = make_tuner(
@@ -232,7 +232,9 @@ def tuner_fn(fn_args):
         config["name"],
         config["origin"],
     )
-    return TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "val": val, "augmentation": augmentation})
+    return TunerFnResult(
+        tuner=tuner, fit_kwargs={"train": train, "val": val, "augmentation": augmentation, "normalize": transform}
+    )
 
 
 def _key(fn_args, *arrays) -> str:

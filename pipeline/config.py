@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from components.splits import RowRange
 from components.versions import AUTOMATIC, MANUAL, N_KEPT
 from models.rules import BaselineRules, Rules, TuningRules
+from pipeline.database import Database
 from pipeline.errors import ConfigError
 from pipeline.names import check_name
 from pipeline.runners import RUNNERS
@@ -207,6 +208,8 @@ class Config:
 
     def __post_init__(self):
         check_name(self.name, "--set name=NAME")
+        if self.metadata:
+            Database.parse(self.metadata)
         require(self.runner.lower() in RUNNERS, "runner", f"is one of {', '.join(RUNNERS)}", self.runner)
 
     def to_json(self) -> str:

@@ -30,7 +30,7 @@ def logged(path: str, verbose: bool, secret: str = "") -> Iterator[None]:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     sys.stderr.flush()
     terminal = os.dup(2)
-    with open(path, "ab", buffering=0) as log:
+    with open(path, "ab", buffering=0, opener=_private if secret else None) as log:
         copier = None
         if verbose:
             reading, writing = os.pipe()
@@ -49,6 +49,13 @@ def logged(path: str, verbose: bool, secret: str = "") -> Iterator[None]:
             if copier:
                 copier.join()
             os.close(terminal)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that is the user's alone: not all that libraries write passes by `_Masking`."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _copy(source: int, targets: tuple[int, ...]) -> None:

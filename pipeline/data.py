@@ -33,7 +33,7 @@ def split_pattern(path: str) -> tuple[str, str]:
 
 
 def data_files(path: str) -> list[str]:
-    """The files that a data path names; none as long as the path holds a placeholder of TFX's.
+    """The files that a data path names, of all spans where TFX is to choose the newest.
 
     Raises:
       ConfigError: no path is given.
@@ -41,5 +41,4 @@ def data_files(path: str) -> list[str]:
     """
     if not path:
         raise ConfigError("A run needs rows. Received: none. Name a file with --data, or make some with --simulate.")
-    pattern = listing.to_pattern(path)
-    return [] if listing.has_placeholder(pattern) else listing.match_files(pattern)
+    return listing.match_files(listing.any_span(listing.to_pattern(path)))

@@ -9,9 +9,11 @@ import importlib.util
 from pathlib import Path
 
 # The modules that decide what stages make of their inputs.
-INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.threads")
-TRANSFORM = ("models.preprocessing", "models.features", "components.transform")
-TRAINING = ("models", "datasets.records")
+INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.shards", "datasets.threads")
+RECONSTRUCTION = tuple(f"datasets.{name}" for name in ("collisions", "detector", "kinematics", "reconstruction"))
+TRANSFORM = ("models.preprocessing", "models.features", "models.physics", "components.transform", *RECONSTRUCTION)
+SIMULATION = ("datasets.simulate", "datasets.production", "datasets.radiation", "datasets.threads", *RECONSTRUCTION)
+TRAINING = ("models", "datasets.records", "datasets.shards", *SIMULATION)
 SERVING = ("components",)
 
 

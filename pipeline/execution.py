@@ -8,15 +8,21 @@ from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.config import Config
 from pipeline.graph import create_pipeline
+from pipeline.numbering import pass_over_used
 from pipeline.runners import beam_options
 
 
 class Runner(LocalDagRunner):
-    """TFX's runner, which also tells the name that it gave the run."""
+    """TFX's runner, whose stages write to folders that nobody has written to; it also tells the run's name."""
 
     name = ""
 
+    def __init__(self, config: Config):
+        super().__init__()
+        self._run_config = config
+
     def run_with_ir(self, pipeline, *arguments, **options):
+        pass_over_used(self._run_config)
         result = super().run_with_ir(pipeline, *arguments, **options)
         self.name = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
         return result
@@ -33,6 +39,6 @@ def execute(config: Config, create: Callable[[Config], Pipeline] = create_pipeli
       The run's name in ML Metadata; empty if TFX's command has asked for the pipeline and not for a run.
     """
     config = dataclasses.replace(config, beam_args=beam_options(config.runner, config.beam_args))
-    runner = Runner()
+    runner = Runner(config)
     runner.run(create(config))
     return runner.name

@@ -14,7 +14,7 @@ SIGNALLED = 128  # and the signal's number on top, as shells have it
 
 NO_SPACE = ("No space left on device", "database or disk is full")  # as the system and as SQLite say it
 NO_READER = "Broken pipe"
-STOPPING = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is a KeyboardInterrupt without us
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESUMED = "The same command goes on where this one stopped."
 
 
@@ -26,13 +26,14 @@ def reported(again: str = "") -> Iterator[None]:
       again: what to tell of the same command if this one is interrupted, by SIGINT, SIGTERM or SIGHUP.
     """
     _open_streams()
+    received = []
     try:
-        with _interruptible():
+        with _interruptible(received):
             yield
-    except KeyboardInterrupt as interrupt:
-        _tell(f"Interrupted. {again}".strip())
-        sys.exit(SIGNALLED + (interrupt.args[0] if interrupt.args else signal.SIGINT))
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if received or isinstance(error, KeyboardInterrupt):  # which Beam makes a RuntimeError
+            _tell(f"Interrupted. {again}".strip())
+            sys.exit(SIGNALLED + (received or [signal.SIGINT])[0])
         message = _message(error)
         if message is None:
             raise
@@ -52,21 +53,28 @@ def _open_streams() -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Makes every signal that asks a process to stop a KeyboardInterrupt, unless it is ignored, as by nohup."""
+def _interruptible(received: list[int]) -> Iterator[None]:
+    """Makes every signal that asks a process to stop a KeyboardInterrupt, unless it is ignored, as by nohup.
+
+    Args:
+      received: takes the signals' numbers.
+    """
 
     def stop(number, _):
-        raise KeyboardInterrupt(number)
+        received.append(number)
+        raise KeyboardInterrupt
 
-    in_main = threading.current_thread() is threading.main_thread()  # no other thread may handle signals
-    handled = [number for number in STOPPING if in_main and signal.getsignal(number) is signal.SIG_DFL]
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may handle signals
+        before = {number: signal.getsignal(number) for number in STOPPING}
+    handled = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
     for number in handled:
         signal.signal(number, stop)
     try:
         yield
     finally:
         for number in handled:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 def _tell(text: str) -> None:

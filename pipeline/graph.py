@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfx.components import Trainer, Tuner
@@ -23,7 +24,7 @@ from components.served import fingerprint
 from components.statistics_gen import HiggsStatisticsGen
 from components.transform import HiggsTransform
 from components.versions import check_base
-from models.architectures import named
+from models.architectures import PHYSICS, Architecture, named
 from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.data import split_pattern
@@ -41,6 +42,13 @@ SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
 def dotted_path(function) -> str:
     """The path by which TFX finds a function of ours."""
     return f"{function.__module__}.{function.__qualname__}"
+
+
+def preprocessing_path(architectures: Iterable[Architecture]) -> str:
+    """The path of the function that makes what networks of some architectures take."""
+    takes_physics = any(architecture.inputs == PHYSICS for architecture in architectures)
+    preprocessing = models.preprocessing
+    return dotted_path(preprocessing.physics_preprocessing_fn if takes_physics else preprocessing.preprocessing_fn)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +76,8 @@ class DataComponents:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
-def data_components(config: Config) -> DataComponents:
-    """From CSV to validated examples and the graph that normalises them."""
+def data_components(config: Config, architectures: Iterable[Architecture] = ()) -> DataComponents:
+    """From CSV to validated examples and the graph that normalises them for networks of some architectures."""
     base, pattern = split_pattern(config.data.path)
     example_gen = HiggsExampleGen(
         input_base=base,
@@ -89,16 +97,16 @@ def data_components(config: Config) -> DataComponents:
     transform = HiggsTransform(
         examples,
         schema,
-        preprocessing_fn=dotted_path(models.preprocessing.preprocessing_fn),
+        preprocessing_fn=preprocessing_path(architectures),
         code=digest_source(*TRANSFORM),
     ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
     return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
 
 
-def create_data_pipeline(config: Config) -> Pipeline:
-    """Builds the pipeline from ExampleGen to Transform, for whoever trains on its own."""
-    return _pipeline(config, data_components(config).in_order())
+def create_data_pipeline(config: Config, architectures: Iterable[Architecture] = ()) -> Pipeline:
+    """Builds the pipeline from ExampleGen to Transform, for whoever trains networks on its own."""
+    return _pipeline(config, data_components(config, architectures).in_order())
 
 
 def create_pipeline(config: Config) -> Pipeline:
@@ -107,7 +115,7 @@ def create_pipeline(config: Config) -> Pipeline:
     Raises:
       ModelError: an architecture's name is unknown.
     """
-    data = data_components(config)
+    data = data_components(config, map(named, (config.train.architecture, config.train.baseline)))
     hyperparameters = hyperparameters_node(config, data)
 
     def trainer(name: str, architecture: str, rules: dict, **inputs) -> Trainer:
@@ -163,6 +171,9 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         model=candidate.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=infra_validator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=data.examples,
+        model_run=candidate.outputs["model_run"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
         ),

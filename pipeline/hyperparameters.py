@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 
+from datasets.files import whole
 from models.architectures import Architecture
 from models.errors import ModelError
 from models.rules import Rules
@@ -71,22 +72,23 @@ def _read(path: str) -> str:
 
 def _check(path: str, text: str) -> dict:
     try:
-        return values_of(json.loads(text))
-    except json.JSONDecodeError as error:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, thousands of brackets
+        words = str(error).partition(";")[0]
         raise ConfigError(
-            f"Tuned hyperparameters are JSON. Received: {path}: {error}. Take the file that a run with --tune wrote."
+            f"Tuned hyperparameters are JSON. Received: {path}: {words}. Take the file that a run with --tune wrote."
         ) from None
+    try:
+        return values_of(values)
     except ModelError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
 def _keep(places: Places, text: str) -> str:
     """A copy below the output folder, by content: what is imported can neither change nor go without notice."""
-    import tensorflow as tf
-
     path = os.path.join(places.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "w") as file:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with whole(path) as file:
         file.write(text)
     return path
 

@@ -1,13 +1,18 @@
 """What ML Metadata knows of a run: its executions, their times, their artifacts."""
 
+import contextlib
 import dataclasses
 import json
-from urllib.parse import urlparse
+from collections.abc import Iterable, Iterator
 
+from ml_metadata import MetadataStore
+from ml_metadata.errors import StatusError
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 
+from datasets.seals import check_seal
 from pipeline.config import Config
+from pipeline.database import Database
 from pipeline.errors import ConfigError
 from pipeline.places import Places
 
@@ -34,21 +39,41 @@ class Execution:
 
 
 def connection(config: Config) -> mlmd.ConnectionConfig:
-    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names.
-
-    Raises:
-      ConfigError: the URL is no MySQL URL.
-    """
+    """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names."""
     if not config.metadata:
         return metadata.sqlite_metadata_connection_config(Places(config).metadata)
-    url = urlparse(config.metadata)
-    if url.scheme != "mysql" or not url.hostname or not url.path.strip("/"):
-        raise ConfigError(
-            f"Metadata is kept in SQLite or MySQL. Received: {url.scheme}://... . "
-            "Write mysql://user:password@host:port/database."
-        )
+    database = Database.parse(config.metadata)
     return metadata.mysql_metadata_connection_config(
-        url.hostname, url.port or 3306, url.path.strip("/"), url.username or "", url.password or ""
+        database.host, database.port, database.name, database.user, database.password
+    )
+
+
+@contextlib.contextmanager
+def open_store(config: Config) -> Iterator[MetadataStore]:
+    """Opens ML Metadata.
+
+    Raises:
+      ConfigError: the file is damaged, or the server has no such database for this user.
+    """
+    try:
+        with metadata.Metadata(connection(config)) as handle:
+            yield handle.store
+    except (RuntimeError, StatusError) as error:
+        raise ConfigError(_fault(config, error)) from error
+
+
+def _fault(config: Config, error: Exception) -> str:
+    if not config.metadata:
+        reason = str(error).partition(" with error: ")[2] or str(error)
+        reason = reason.removeprefix("Error when executing query: ").rsplit(" query:", 1)[0].rstrip(".")
+        return (
+            f"ML Metadata must be readable. Received: {Places(config).metadata}: {reason}. "
+            "Restore it, or move it away: the next run begins anew."
+        )
+    database = Database.parse(config.metadata)
+    return (
+        "Metadata needs a MySQL database that is there and takes user and password. Received: no connection to "
+        f"{database.name} at {database.place} as {database.user!r}. Correct --metadata, or make the database."
     )
 
 
@@ -58,18 +83,28 @@ def read_run(config: Config, name: str) -> list[Execution]:
     Raises:
       ConfigError: there is none.
     """
-    with metadata.Metadata(connection(config)) as handle:
-        store = handle.store
+    with open_store(config) as store:
         pipelines = [context for context in store.get_contexts_by_type("pipeline") if context.name == config.name]
         contexts = [run for pipeline in pipelines for run in store.get_children_contexts_by_context(pipeline.id)]
         run = next((run for run in contexts if run.type == "pipeline_run" and run.name == name), None)
         if run is None:
-            place = json.loads(config.to_json())["metadata"] or Places(config).metadata
             raise ConfigError(
-                f"ML Metadata must know the run. Received: {place}, which does not. Name the right one with --metadata."
+                f"ML Metadata must know the run. Received: {_place(config)}, which does not. "
+                "Name the right one with --metadata."
             )
         executions = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id)
         return [_describe(store, execution) for execution in executions]
+
+
+def _place(config: Config) -> str:
+    return json.loads(config.to_json())["metadata"] or Places(config).metadata
+
+
+def check_outputs(executions: Iterable[Execution]) -> None:
+    """Raises DamageError if what one of the stages made and sealed is not there as it was."""
+    for execution in executions:
+        for artifact in execution.outputs.values():
+            check_seal(artifact.uri)
 
 
 def _describe(store, execution: mlmd.Execution) -> Execution:

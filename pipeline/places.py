@@ -3,10 +3,16 @@
 import contextlib
 import fcntl
 import os
+import re
+import shutil
 from collections.abc import Iterator
 
+from datasets.files import UNFINISHED, remove_unfinished
+from datasets.listing import to_local
 from pipeline.config import Config
 from pipeline.errors import ConfigError
+
+GLOB = re.compile(r"[*?[\\]")  # TensorFlow looks for the weights of a SavedModel by a pattern, and cannot escape it
 
 
 class Places:
@@ -23,13 +29,28 @@ class Places:
         self.studies = os.path.join(self.output, "studies")
         self.serving = os.path.join(self.output, "serving", config.name)
 
+    def remove_unfinished(self) -> None:
+        """Removes what commands that were killed left below the output folder, other than artifacts."""
+        for top in (self.data, self.results, self.studies, self.tuning):
+            for folder, folders, files in os.walk(top):
+                remove_unfinished(folder)
+                if os.path.dirname(folder) == self.results and not folders and files == ["config.json"]:
+                    shutil.rmtree(folder)  # the summary comes last
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other runs out of the output folder; the lock dies with the process, however that ends.
 
         Raises:
-          ConfigError: another run holds the lock, or the folder cannot be written, or is not on this machine.
+          ConfigError: another run holds the lock, or the folder cannot be written, or is not on this machine, or has a
+            name that TensorFlow cannot find models by.
         """
+        for option, folder in (("--output", self.output), ("--artifacts", self.artifacts)):
+            if GLOB.search(folder):
+                raise ConfigError(
+                    f"No * ? [ or \\ is in the path of models, for TensorFlow would not find them. Received: {folder}. "
+                    f"Name another folder with {option}."
+                )
         if is_remote(self.output):
             raise ConfigError(
                 f"The output folder is on this machine, for lock, log and metadata. Received: {self.output}. "
@@ -58,8 +79,27 @@ class Places:
             yield
 
 
+def check_writable(folder: str) -> None:
+    """Raises ConfigError unless a folder, on whichever file system, can be made and written to."""
+    import tensorflow as tf
+
+    probe = os.path.join(folder, f".probe{UNFINISHED}")
+    try:
+        tf.io.gfile.makedirs(folder)
+        with tf.io.gfile.GFile(probe, "w") as file:
+            file.write("")
+        tf.io.gfile.remove(probe)
+    except tf.errors.OpError as error:
+        words = " ".join(error.message.split()).rstrip(".")
+        raise ConfigError(
+            f"Artifacts are kept where TensorFlow can write. Received: {folder}: {words}. Name another folder, "
+            "of this machine or on gs://, with --artifacts."
+        ) from None
+
+
 def absolute(path: str) -> str:
-    """The path from the root of its file system."""
+    """The path from the root of its file system; a file:// URL is one of this machine's."""
+    path = to_local(path)
     return path if is_remote(path) else os.path.abspath(path)
 
 

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import urlparse
 
 import click
 
@@ -95,8 +94,9 @@ def session(
     """
     from pipeline.console import Stages, logged
     from pipeline.data import with_data, with_simulation
+    from pipeline.database import reach
     from pipeline.hyperparameters import with_hyperparameters
-    from pipeline.places import Places
+    from pipeline.places import Places, absolute
     from pipeline.runners import beam_options, check_reachable
 
     if bool(data) == bool(simulate):
@@ -107,15 +107,18 @@ def session(
     config = configure(**options)
     check(config)
     beam_options(config.runner, config.beam_args)  # what is missing is said at once
+    password = reach(config.metadata)
     places = Places(config)
-    check_reachable(config.runner, artifacts=places.artifacts, data=data or places.data)
+    check_reachable(config.runner, artifacts=places.artifacts, data=absolute(data) if data else places.data)
     with places.locked():
+        places.remove_unfinished()
         config = with_data(config, data) if data else with_simulation(config, simulate)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
-        with logged(log, verbose, urlparse(config.metadata).password or ""), Stages().shown():
+        with logged(log, verbose, password), Stages().shown():
             config = with_hyperparameters(config)
             _import_stages(config)
+            _prepare_stores(config)
             yield config
 
 
@@ -141,6 +144,23 @@ def _import_stages(config) -> None:
     finally:
         gc.freeze()  # what has been imported stays to the end
         gc.enable()
+
+
+def _prepare_stores(config) -> None:
+    """Sees that there is a place for artifacts and metadata, and removes what killed runs left there.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    from pipeline.leftovers import remove_dead
+    from pipeline.lineage import open_store
+    from pipeline.places import Places, check_writable
+
+    artifacts = Places(config).artifacts
+    check_writable(artifacts)
+    with open_store(config) as store:
+        if not config.metadata:  # other folders' runs share a database, and may be running
+            remove_dead(store, artifacts)
 
 
 def _uses_cloud(config) -> bool:

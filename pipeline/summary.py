@@ -16,9 +16,10 @@ from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
 from components.metrics import BCE, CHAMPION
 from components.verdict import VERDICT_PROPERTY, Verdict
+from datasets.files import whole
 from pipeline.config import Config
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, read_run
+from pipeline.lineage import Execution, check_outputs, read_run
 from pipeline.places import Places
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -40,9 +41,13 @@ def summarize(config: Config, run: str) -> dict:
 
     Returns:
       The summary; its `results` is the folder that holds `summary.json` and `config.json`.
+
+    Raises:
+      DamageError: what a stage made is not there as it was.
     """
     places = Places(config)
     executions = read_run(config, run)
+    check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"]
     evaluation, blessing = (outputs["HiggsEvaluator"][key] for key in ("evaluation", "blessing"))
@@ -85,12 +90,12 @@ def summarize(config: Config, run: str) -> dict:
         "results": os.path.join(places.results, run.replace(":", "-")),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
     }
-    tf.io.gfile.makedirs(summary["results"])
+    os.makedirs(summary["results"], exist_ok=True)
     for name, text in (
         ("config.json", config.to_json()),
         ("summary.json", json.dumps(_without_nan(summary), indent=2)),
     ):
-        with tf.io.gfile.GFile(os.path.join(summary["results"], name), "w") as file:
+        with whole(os.path.join(summary["results"], name)) as file:
             file.write(text + "\n")
     return summary
 

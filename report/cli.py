@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
-from urllib.parse import urlparse
 
 import click
 
@@ -81,11 +80,12 @@ def _run(output: str, name: str | None, path: str | None, metadata: str | None) 
 
     from pipeline.config import Config
     from pipeline.console import logged
+    from pipeline.database import reach
     from pipeline.places import Places
 
     config = Config.from_json((results / "config.json").read_text())
     config = dataclasses.replace(config, output=output, metadata=metadata or config.metadata)
-    with logged(os.path.join(Places(config).logs, "report.log"), False, urlparse(config.metadata).password or ""):
+    with logged(os.path.join(Places(config).logs, "report.log"), False, reach(config.metadata)):
         from report import run
 
         return run.write(config, summary, path)

@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from datasets.shards import damage_reported
 from models.features import FEATURES, LABEL
 from models.inputs import batches
 
@@ -38,7 +39,7 @@ def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
     """
     labels, features, n_kept = [], [], 0
     probabilities = {name: [] for name in models}
-    for examples in batches([os.path.join(folder, "*")]).prefetch(2):
+    for examples in _read(folder):
         columns = tf.io.parse_example(examples, SPEC)
         labels.append(columns[LABEL].numpy())
         for name, model in models.items():
@@ -64,9 +65,16 @@ def scorer(model) -> Callable[[np.ndarray], np.ndarray]:
 def transformed(folder: str, model, n_rows: int) -> np.ndarray:
     """The first rows of a split as a SavedModel's `transform_features` gives them, float32 [at most n_rows, 28]."""
     values, n_read = [], 0
-    for examples in batches([os.path.join(folder, "*")]).prefetch(2):
+    for examples in _read(folder):
         values.append(model.signatures["transform_features"](examples=examples[: n_rows - n_read])["features"].numpy())
         n_read += len(values[-1])
         if n_read == n_rows:
             break
     return np.concatenate(values)
+
+
+def _read(folder: str) -> Iterator[tf.Tensor]:
+    """The serialized examples of a split in batches."""
+    patterns = [os.path.join(folder, "*")]
+    with damage_reported(patterns):
+        yield from batches(patterns).prefetch(2)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from datasets.files import whole
 from report.figures import INKS, Figure
 
 
@@ -89,10 +90,10 @@ class Page:
         folder = os.path.splitext(path)[0]
         os.makedirs(folder, exist_ok=True)
         for figure in (figure for section in self.sections for figure in section.figures):
-            with open(os.path.join(folder, f"{figure.name}.svg"), "w", encoding="utf-8") as file:
+            with whole(os.path.join(folder, f"{figure.name}.svg")) as file:
                 file.write(figure.svg)
-            with open(os.path.join(folder, f"{figure.name}.png"), "wb") as file:
+            with whole(os.path.join(folder, f"{figure.name}.png"), "wb") as file:
                 file.write(figure.png)
-        with open(path, "w", encoding="utf-8") as file:
+        with whole(path) as file:
             file.write(self.to_html())
         return path

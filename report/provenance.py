@@ -1,6 +1,5 @@
 """Tables of which files, code and settings a result comes from; free of TFX."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -8,40 +7,37 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from datasets.fingerprint import digests, fingerprint, is_fingerprint
 from report.page import Table
 
 ROOT = Path(__file__).parent.parent
-BLOCK_BYTES = 1 << 20
 
 
-def data_files(paths: list[str], caption: str, fingerprint: str = "") -> Table:
-    """Files with size, time and digest as they are now, and what ExampleGen wrote down of them."""
-    rows = [_describe(path) for path in paths]
-    if fingerprint:
-        rows.append(["as ML Metadata recorded them", "", "", fingerprint])
+def data_files(paths: list[str], caption: str, recorded: str = "") -> Table:
+    """Files with size, time and digest as they are now, and the fingerprint that ExampleGen recorded of them."""
+    here = [path for path in paths if _is_readable(path)]
+    found = dict(zip(here, digests(here), strict=True))
+    rows = [_describe(path, found[path]) if path in found else [path, "not on this machine", "", ""] for path in paths]
+    if recorded:
+        rows.append(["as ML Metadata recorded them", "", "", recorded])
     return Table(["file", "bytes", "modified", "SHA-256"], rows, caption, numeric=False)
 
 
-def _describe(path: str) -> list[str]:
-    if not os.path.isfile(path):
-        return [path, "not on this machine", "", ""]
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
+def _is_readable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.R_OK)
+
+
+def _describe(path: str, digest: str) -> list[str]:
     stat = os.stat(path)
     modified = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(stat.st_mtime))
-    return [path, f"{stat.st_size:,}", modified, digest.hexdigest()]
+    return [path, f"{stat.st_size:,}", modified, digest]
 
 
-def is_unchanged(paths: list[str], fingerprint: str) -> bool | None:
-    """Whether files have the total size and the times that ExampleGen wrote down; None if that cannot be told."""
-    recorded = dict(part.split(":", 1) for part in fingerprint.split(",") if ":" in part)
-    if not {"total_bytes", "sum_checksum"} <= set(recorded) or not all(map(os.path.isfile, paths)):
+def is_unchanged(paths: list[str], recorded: str) -> bool | None:
+    """Whether files have the names, order and content that ExampleGen recorded; None if that cannot be told."""
+    if not is_fingerprint(recorded) or not all(map(_is_readable, paths)):
         return None
-    stats = [os.stat(path) for path in paths]
-    now = (sum(stat.st_size for stat in stats), sum(int(stat.st_mtime) for stat in stats))
-    return now == (int(recorded["total_bytes"]), int(recorded["sum_checksum"]))
+    return fingerprint(paths) == recorded
 
 
 def commit() -> str:

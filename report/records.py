@@ -43,11 +43,14 @@ def read_json(path: Path) -> dict:
       ConfigError: the file is missing, or is no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError
+        return found
     except OSError as error:
         raise ConfigError(f"{path.name} must be readable. Received: {path}: {error.strerror}. Run again.") from None
-    except ValueError:
-        raise ConfigError(f"{path.name} must be JSON. Received: {path}, which is not. Run again.") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path.name} must be a JSON object. Received: {path}, which is not. Run again.") from None
 
 
 def read_study(folder: str) -> dict:

@@ -43,18 +43,16 @@ def write(config: Config, summary: dict, path: str | None = None) -> str:
 def make(config: Config, summary: dict) -> Page:
     """The page of a run."""
     import tensorflow as tf
-    from tfx.utils import path_utils
 
-    from pipeline.lineage import read_run
+    from components.sealed import model_path
+    from pipeline.lineage import check_outputs, read_run
     from report.events import score, scorer
 
     executions = read_run(config, summary["run"])
+    check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
     examples = outputs["HiggsExampleGen"]["examples"].uri
-    models = {
-        name: tf.saved_model.load(path_utils.serving_model_path(outputs[f"Trainer.{name}"]["model"].uri))
-        for name in MODELS
-    }
+    models = {name: tf.saved_model.load(model_path(outputs[f"Trainer.{name}"]["model"])) for name in MODELS}
     scored = score(os.path.join(examples, "Split-eval"), models, IMPORTANCE_ROWS)
     curves = {name: Roc.of(scored.labels, values) for name, values in scored.probabilities.items()}
     labels = {name: f"{name}: {summary['models'][name]['name']}" for name in MODELS}

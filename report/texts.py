@@ -2,6 +2,7 @@
 
 import math
 
+NOT_STRENGTHS = ("hidden_units", "activation", "penalized", "inputs", "pretrain")  # of an architecture's fields
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 
@@ -29,6 +30,9 @@ def architecture(fields: dict) -> str:
     used = [name.replace("_", " ") + _strength(value) for name, value in _regularizers(fields)]
     if fields.get("penalized") == "activity" and (fields["l1"] or fields["l2"]):
         used.append("on activities")
+    used += ["physics columns"] * (fields.get("inputs") == "physics")
+    if fields.get("pretrain"):
+        used.append(f"pre-trained on {fields['pretrain']:,} simulated events")
     return ", ".join([f"{size} {fields['activation']}", *used])
 
 
@@ -45,7 +49,7 @@ def group(fields: dict) -> str:
 
 def _regularizers(fields: dict) -> list[tuple[str, bool | float | list[float]]]:
     """Name and strength of each regularizer, one strength for all layers or a list."""
-    others = {name: value for name, value in fields.items() if name not in ("hidden_units", "activation", "penalized")}
+    others = {name: value for name, value in fields.items() if name not in NOT_STRENGTHS}
     if others.get("members") == 1:
         del others["members"]
     return [(name, value) for name, value in others.items() if (any(value) if isinstance(value, list) else value)]

@@ -1,15 +1,20 @@
 """The rows of a study: ingested, validated and normalised once by the pipeline's components, then kept in memory."""
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
+from models.architectures import COLUMNS_ONLY, Architecture
 from models.augmentation import Augmentation
+from models.features import FEATURES
 from models.inputs import load, load_raw
 from models.transform_graph import TransformGraph
 from pipeline.config import Config
@@ -19,7 +24,7 @@ from pipeline.lineage import read_run
 
 LOGGER = logging.getLogger("higgs.study")
 
-Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, 28], normalised, and labels, float32 [n, 1]
+Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, n_inputs], normalised, and labels, float32 [n, 1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +32,10 @@ class Dataset:
     """Rows by split.
 
     Attributes:
-      train: to train on, or to divide into folds; val: stops training; eval: is scored at the end.
+      train: to train on, or to divide into folds; val: stops training; eval: is scored at the end. Where a network
+        takes physics columns, they stand behind the 28.
       raw: the features of `train` before normalisation, float32 [n_train, 28].
-      transform: normalises raw features.
+      transforms: `Architecture.inputs` to what makes such features of raw ones.
       origin: `real` or `simulated`.
       files: what was read, as ingestion recorded it.
       counts: split to class to rows.
@@ -39,40 +45,46 @@ class Dataset:
     val: Rows
     eval: Rows
     raw: tf.Tensor
-    transform: TransformGraph
+    transforms: dict[str, TransformGraph]
     origin: str
     files: list
     counts: dict
 
     @property
     def digest(self) -> str:
-        """Of all rows: equal rows, equal digest."""
+        """The digest of all rows, without physics columns, which are a function of them and of code."""
         digest = hashlib.sha256()
         for tensor in (*self.train, *self.val, *self.eval):
-            digest.update(memoryview(tensor.numpy()).cast("B"))
+            digest.update(np.ascontiguousarray(tensor[:, : len(FEATURES)]))
         return digest.hexdigest()
 
-    def part(self, rows: tf.Tensor) -> tuple[Rows, Augmentation]:
-        """Some rows of `train`, by index, and their augmentation."""
+    def part(self, rows: tf.Tensor, inputs: str) -> tuple[Rows, Augmentation]:
+        """Some rows of `train`, by index, as networks of these `inputs` take them, and their augmentation."""
         features, labels = (tf.gather(tensor, rows) for tensor in self.train)
-        return (features, labels), Augmentation(tf.gather(self.raw, rows), self.transform)
+        return (self.taken(features, inputs), labels), Augmentation(tf.gather(self.raw, rows), self.transforms[inputs])
+
+    def taken(self, features: tf.Tensor, inputs: str) -> tf.Tensor:
+        """What networks of these `Architecture.inputs` take of the features."""
+        return features[:, : self.transforms[inputs].n_inputs]
 
 
-def materialize(config: Config) -> Dataset:
-    """Runs the pipeline up to Transform, or takes its stages from the cache, and loads what it made."""
+def materialize(config: Config, architectures: Sequence[Architecture]) -> Dataset:
+    """Runs the pipeline up to Transform, or takes its stages from the cache, and loads what the architectures take."""
     config = dataclasses.replace(config, name=f"{config.name}-study")
-    run = execute(config, create_data_pipeline)
+    run = execute(config, functools.partial(create_data_pipeline, architectures=architectures))
     outputs = {execution.node: execution.outputs for execution in read_run(config, run)}
     examples = outputs["HiggsExampleGen"]["examples"]
-    transform = TransformGraph(outputs["Transform"]["transform_graph"].uri)
+    kinds = sorted({COLUMNS_ONLY, *(architecture.inputs for architecture in architectures)})
+    transforms = {kind: TransformGraph(outputs["Transform"]["transform_graph"].uri, kind) for kind in kinds}
+    widest = max(transforms.values(), key=lambda transform: transform.n_inputs)
     files = {split: [os.path.join(examples.uri, f"Split-{split}", "*")] for split in ("train", "val", "eval")}
     ingested = read_summary(examples.uri)
     for remark in remarks(ingested):
         LOGGER.warning("%s", remark)
     return Dataset(
-        **{split: load(patterns, transform) for split, patterns in files.items()},
-        raw=load_raw(files["train"], transform),
-        transform=transform,
+        **{split: load(patterns, widest) for split, patterns in files.items()},
+        raw=load_raw(files["train"], widest),
+        transforms=transforms,
         origin=examples.custom_properties[ORIGIN_PROPERTY].string_value,
         files=ingested["files"],
         counts=ingested["splits"],

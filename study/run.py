@@ -29,7 +29,7 @@ def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str 
     """
     rules = Rules(**config.train.rules)
     folder = os.path.join(Places(config).studies, title or planned.title)
-    dataset = materialize(config)
+    dataset = materialize(config, [variant.architecture for variant in planned.variants])
     trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))
     results = trainings.of(planned.variants)
     study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)

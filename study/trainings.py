@@ -157,16 +157,20 @@ class Trainings:
 
     def _train(self, task: Task) -> None:
         dataset, variant = self._dataset, task.variant
+        inputs = variant.architecture.inputs
         rows = np.arange(dataset.train[0].shape[0])
         scored = dataset.eval[0]
         if task.fold is not None:
             scored = tf.boolean_mask(dataset.train[0], self._folds == task.fold)
             rows = rows[self._folds != task.fold]
-        train, augmentation = dataset.part(rows[: variant.n_rows])
-        training = fit(variant.architecture, task.rules, train, dataset.val, augmentation=augmentation)
+        train, augmentation = dataset.part(rows[: variant.n_rows], inputs)
+        val = dataset.taken(dataset.val[0], inputs), dataset.val[1]
+        normalize = dataset.transforms[inputs]
+        training = fit(variant.architecture, task.rules, train, val, augmentation=augmentation, normalize=normalize)
         record = {"seed": task.seed, "fold": task.fold, "summary": training.summary, "history": training.history}
+        probabilities = score(training.network, dataset.taken(scored, inputs))
         with whole(self._path(task), "wb") as file:
-            np.savez(file, record=json.dumps(record), probabilities=score(training.network, scored))
+            np.savez(file, record=json.dumps(record), probabilities=probabilities)
         keras.backend.clear_session()
 
     def _result(self, variant: Variant) -> Result:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,10 @@ def read_rows(folder: str) -> np.ndarray:
     spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
     parsed = tf.io.parse_example(records, spec | {LABEL: tf.io.FixedLenFeature([], tf.int64)})
     return np.stack([np.asarray(parsed[name], np.float32) for name in COLUMNS], axis=1)
+
+
+# A shell that starts the tests in the background makes them, and every process of theirs, deaf to interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@
 - basic_manager.cc: a request without a version goes to the highest that is ready.
 """
 
+import contextlib
 import dataclasses
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -87,3 +93,56 @@ class ModelServer:
         """AVAILABLE, END for one that failed, or nothing."""
         loaded = self.managed.get(name, {}).get(version)
         return "" if loaded is None else "AVAILABLE" if loaded.ready else "END"
+
+
+class _Status(BaseHTTPRequestHandler):
+    """The REST address of a version's status, as http_rest_api_handler.cc and get_model_status.proto have it."""
+
+    def do_GET(self):
+        match = re.fullmatch(r"/v1/models/([^/:]+)/versions/(\d+)", self.path)
+        name, version = match[1], int(match[2])
+        model_server = self.server.find()
+        state = model_server.status(name, version) if model_server else ""
+        health = {"error_code": "OK", "error_message": ""}
+        if state == "END":
+            health = {"error_code": "RESOURCE_EXHAUSTED", "error_message": f"Could not load {version}:\nout of memory."}
+        answer = {"model_version_status": [{"version": str(version), "state": state, "status": health}]}
+        if not state:
+            answer = {"error": f"Could not find version {version} of model {name}"}
+        text = json.dumps(answer).encode()
+        self.send_response(200 if state else 404)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *arguments):
+        """Says nothing."""
+
+
+@contextlib.contextmanager
+def serve_status(root: Path, is_broken) -> Iterator[str]:
+    """Yields the REST URL of a server of `root`, which reads models.config at every second request.
+
+    Args:
+      root: the serving folder.
+      is_broken: from the path of a version to whether it fails to load.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Status)
+    requests = []
+
+    def find() -> ModelServer | None:
+        requests.append(1)
+        if len(requests) % 2 or not (root / "models.config").exists():
+            return None
+        broken = {int(path.name) for path in root.glob("*/*") if path.name.isdecimal() and is_broken(path)}
+        return ModelServer(root, broken)
+
+    server.find = find
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -34,6 +34,9 @@ HTTP_CODES = {
 }
 
 
+to_tensor = tf.make_tensor_proto
+
+
 class Fault(Exception):
     """A status other than OK."""
 
@@ -51,12 +54,14 @@ class Mood:
       n_good: after this many requests it is unavailable for good.
       delay_s: before each answer.
       outputs: what to answer, whatever is asked.
+      reply: what REST sends instead of any answer: status code, headers and body.
     """
 
     n_unavailable: int = 0
     n_good: int = 1_000_000
     delay_s: float = 0.0
     outputs: dict | None = None
+    reply: tuple[int, dict[str, str], bytes] | None = None
 
 
 class Core:
@@ -69,7 +74,7 @@ class Core:
         }
         self.mood = Mood()
         self.asked: set[tuple[str, int]] = set()  # names and versions
-        self.n_requests = self.n_now = self.n_at_once = 0
+        self.n_posts = self.n_requests = self.n_now = self.n_at_once = 0
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -150,7 +155,7 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.model_spec.name = spec.name
         response.model_spec.version.value = version
         for name, value in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+            response.outputs[name].CopyFrom(to_tensor(value))
         return response
 
 
@@ -181,6 +186,10 @@ class Rest(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.core.n_posts += 1
+        if self.server.core.mood.reply:
+            self._send(*self.server.core.mood.reply)
+            return
         self._answer(lambda: self._predict(body))
 
     def _predict(self, body: bytes) -> dict:
@@ -212,11 +221,13 @@ class Rest(BaseHTTPRequestHandler):
             answer = function()
         except Fault as fault:
             code, answer = HTTP_CODES[fault.code], {"error": str(fault)}
-        text = json.dumps(answer).encode()
+        self._send(code, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    def _send(self, code: int, headers: dict[str, str], text: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
+            for name, value in (headers | {"Content-Length": str(len(text))}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text)
 

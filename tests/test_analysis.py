@@ -95,6 +95,7 @@ def test_graph_normalises_as_that_of_the_stock_component(examples, schema, tmp_p
     stock = execute(StockTransform, stock_component, inputs, tmp_path / "stock")["transform_graph"]
     assert sorted(path.name for path in Path(ours.uri).iterdir()) == [
         "metadata",
+        "seal.json",
         "transform_fn",
         "transformed_metadata",
     ]

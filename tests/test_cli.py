@@ -1,6 +1,7 @@
 """Bad input, as a tired person types it: one clear line, exit code 2, nothing half-written."""
 
 import gzip
+import json
 import time
 
 import numpy as np
@@ -96,6 +97,27 @@ def test_bad_rows_can_be_put_in_quarantine(tmp_path):
     [quarantine] = tmp_path.glob("runs/artifacts/HiggsExampleGen/examples/*/bad_rows-*.tsv")
     assert "lepton_phi" not in quarantine.read_text()
     assert f"{path}\t4\tValues must be numbers." in quarantine.read_text()
+
+
+def test_what_a_run_passes_over_and_finds_twice_is_said(tmp_path):
+    folder = tmp_path / "d[1]"
+    folder.mkdir()
+    (folder / "part-1.csv").write_text("".join([*LINES, *LINES[:2]]))
+    (folder / "part-2.csv").write_text("")
+    (folder / "._part-1.csv").write_text("x")
+    by_place = ("--val-rows", ":40", "--eval-rows=-40:")
+    code, output = higgs("run", "--data", folder, "--output", tmp_path / "runs", "--epochs", 1, *by_place)
+    assert code in (0, 3), output
+    remarks = [
+        f"Passed over, for they hold no rows: {folder / 'part-2.csv'}",
+        "2 of 40 rows of eval are rows of val as well",
+    ]
+    assert [line for line in output.splitlines() if line in remarks] == remarks
+    [summary] = tmp_path.glob("runs/results/*/summary.json")
+    summary = json.loads(summary.read_text())
+    assert summary["remarks"] == remarks
+    assert summary["empty_files"] == [str(folder / "part-2.csv")]
+    assert summary["repeated_rows"] == [{"split": "eval", "other": "val", "n": 2}]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import os
+import stat
 import subprocess
 import sys
 
@@ -38,3 +40,11 @@ def test_terminal_that_has_gone_does_not_hold_up_the_log(tmp_path):
         process.wait(timeout=60)
     assert "x" * 200_000 + "from C++" in log.read_text()
     assert "look here" in log.read_text()
+
+
+def test_log_of_a_run_with_a_password_is_the_users_alone(tmp_path):
+    code = "import sys; from pipeline.console import logged\nwith logged(sys.argv[1], False, sys.argv[2]): pass"
+    for secret, mode in (("hidden", 0o600), ("", 0o644)):
+        log = tmp_path / f"log-{secret}" / "run.log"
+        subprocess.run([sys.executable, "-c", code, str(log), secret], check=True, umask=0o022)
+        assert stat.S_IMODE(os.stat(log).st_mode) == mode

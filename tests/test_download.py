@@ -25,6 +25,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         requested = self.headers.get("Range")
         server.ranges.append(requested)
+        if server.location:
+            self.send_response(302)
+            self.send_header("Location", server.location)
+            self.end_headers()
+            return
         if server.statuses:
             self.send_error(server.statuses.pop(0))
             return
@@ -53,6 +58,7 @@ def server():
         server.content, server.honours_ranges = CONTENT, True
         server.drops = []  # bytes after which the next connections break off
         server.statuses = []  # errors the next requests get
+        server.location = ""  # where requests are sent on to
         server.ranges = []
         server.url = f"http://127.0.0.1:{server.server_port}/HIGGS.csv.gz"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -182,6 +188,28 @@ def test_refused_connection_names_the_simulation(tmp_path):
 def test_busy_server_is_asked_again(server, tmp_path):
     server.statuses = [503, 429]
     assert _download(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_redirect_is_followed_for_what_arrives_is_checked_wherever_it_comes_from(server, tmp_path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as other:
+        other.content, other.honours_ranges, other.drops, other.statuses, other.ranges = CONTENT, True, [9], [], []
+        other.location, server.location = "", f"http://localhost:{other.server_port}/mirror"
+        threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
+        assert _download(server, tmp_path / "first").read_bytes() == CONTENT
+        assert other.ranges == [None, "bytes=9-"]
+        other.content = bytes(len(CONTENT))
+        with pytest.raises(DatasetError, match="SHA-256"):
+            _download(server, tmp_path / "second")
+        other.shutdown()
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_redirect_in_a_circle_or_to_a_file_is_one_line(server, tmp_path):
+    for location in (server.url, "file:///etc/hostname"):
+        server.location = location
+        with pytest.raises(DatasetError, match=r"Received: HTTP status 302 .*Check the address") as caught:
+            _download(server, tmp_path)
+        assert "\n" not in str(caught.value)
 
 
 def test_missing_file_is_not_asked_for_again(server, tmp_path):

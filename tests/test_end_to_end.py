@@ -43,7 +43,7 @@ def test_every_output_says_that_rows_are_simulated(blessed_run):
     assert "on simulated rows" in blessed_run.output
     assert blessed_run.first_summary["origin"] == "simulated"
     [version] = blessed_run.versions
-    assert "simulated" in (version / "assets.extra" / "source.txt").read_text()
+    assert "simulated" in (version / "assets.extra" / "model_card.md").read_text()
 
 
 def test_noise_goes_to_the_log_and_progress_to_the_terminal(blessed_run):
@@ -151,6 +151,7 @@ def test_killed_run_is_finished_by_the_same_command(tmp_path):
     run = Run(code, output, tmp_path / "runs")
     assert run.cached >= {"HiggsExampleGen", "StatisticsGen", "Transform", "Trainer.baseline"}
     assert "Trainer.candidate" not in run.cached
+    assert len(list(run.folder.glob("artifacts/Trainer.candidate/model*/*"))) == 2  # model and logs of the second run
 
 
 def test_tfx_command_creates_and_runs_the_pipeline(blessed_run, tmp_path):

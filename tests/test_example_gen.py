@@ -197,7 +197,7 @@ def test_empty_files_are_passed_over_and_named(tmp_path, rows):
     assert np.array_equal(read_split(examples, "eval"), rows[-100:])
     summary = read_summary(examples.uri)
     assert summary["empty"] == [str(tmp_path / name) for name in empty]
-    assert remarks(summary) == [f"4 empty files passed over: {', '.join(summary['empty'])}"]
+    assert remarks(summary) == [f"Passed over, for they hold no rows: {', '.join(summary['empty'])}"]
     (tmp_path / "b.csv").unlink()
     with pytest.raises(IngestionError, match=r"must hold rows. Received: .*a.csv, .*e.csv, which are empty. Name"):
         ingest(tmp_path, "*.csv*")

@@ -48,6 +48,21 @@ def test_every_signal_to_stop_says_the_same_and_leaves_its_number(number):
     assert process.returncode == 128 + number
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_a_library_makes_an_error_of_its_own_is_one_all_the_same(number):
+    raising = """    try:
+        sys.stdin.readline()
+    except BaseException as error:
+        raise RuntimeError("KeyboardInterrupt [while running 'ParDo(IngestFile)']") from error"""
+    code = WAITING.replace("    sys.stdin.readline()", raising)
+    with start(code, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(number)
+        _, complaint = process.communicate()
+    assert complaint == "Interrupted. The same command goes on where this one stopped.\n"
+    assert process.returncode == 128 + number
+
+
 def test_signal_that_is_ignored_stays_so():
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + WAITING
     with start(code, stdin=subprocess.PIPE) as process:

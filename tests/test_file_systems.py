@@ -114,7 +114,7 @@ def outputs(tmp_path_factory) -> tuple[dict, str]:
     config = dataclasses.replace(override(Config(), settings), beam_args=beam_options("direct", ()))
     # Transform moves whole folders, for which TensorFlow's memory has no word; gs:// and hdfs:// have.
     until = RunOptions(to_nodes=["HiggsExampleValidator"])
-    runner = Runner()
+    runner = Runner(config)
     runner.run(create_pipeline(with_simulation(config, 1000)), run_options=until)
     executions = read_run(config, runner.name)
     return {each.node: {key: artifact.uri for key, artifact in each.outputs.items()} for each in executions}, folder

@@ -32,6 +32,7 @@ from models.architectures import Architecture
 from models.features import FEATURES, LABEL
 from models.networks import build
 from models.signatures import export
+from models.transform_graph import TransformGraph
 from pipeline.gate import eval_config
 from pipeline.runners import beam_options
 
@@ -44,7 +45,7 @@ def make_model(folder, transform_graph: str, logit: float, slope: float = 0.0):
     network.set_weights([kernel, np.zeros(1), np.ones((1, 1)), np.full(1, logit)])
     model = standard_artifacts.Model()
     model.uri = str(folder)
-    export(network, transform_graph, os.path.join(model.uri, "Format-Serving"))
+    export(network, TransformGraph(transform_graph), os.path.join(model.uri, "Format-Serving"))
     return model
 
 
@@ -365,7 +366,7 @@ def test_driver_knows_the_champion_by_its_content(models, tmp_path):
 
     first = found()
     assert from_json(first) == find_champion(settings["serving"])
-    (served / "assets.extra").mkdir()
+    (served / "assets.extra").mkdir(exist_ok=True)
     (served / "assets.extra" / "note.txt").write_text("warm-up")
     assert found() == first
     [weights] = (served / "variables").glob("*.data*")

@@ -1,6 +1,9 @@
 """Runs and schedules, against a server that speaks Kubeflow's API and takes nothing that its own models do not know."""
 
+import datetime
+import ipaddress
 import json
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,10 +13,13 @@ import kfp_server_api
 import pytest
 import yaml
 from conftest import higgs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-import kubeflow.client
+import kubeflow.connection
 from kubeflow.client import Client
 from kubeflow.errors import KubeflowError
 
@@ -26,6 +32,7 @@ RUN_STATES = (
     ("RUNNING", "RUNNING"),
     ("SUCCEEDED", "SUCCEEDED"),
 )
+TASKS = ("transform", "trainer-candidate")
 
 
 class Kubeflow(ThreadingHTTPServer):
@@ -38,7 +45,9 @@ class Kubeflow(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.experiments, self.runs, self.schedules, self.polls = {}, {}, {}, 0
         self.states = RUN_STATES
-        self.faults = {}  # the beginning of "METHOD /path" to a status, or to None for no answer
+        self.requests = []  # methods and paths
+        self.cookies = set()  # that came with requests
+        self.faults = {}  # the beginning of "METHOD /path" to a status, a redirect, or None for no answer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -57,12 +66,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length) or "null")
+        self.server.cookies.add(self.headers.get("Cookie"))
         url = urlparse(self.path)
         path = url.path.removeprefix("/apis/v2beta1")
+        self.server.requests.append(f"{method} {path}")
         for begin, status in self.server.faults.items():
             if f"{method} {path}".startswith(begin):
                 if status == LOGIN_PAGE:
                     return self._send(200, LOGIN_PAGE)
+                if isinstance(status, tuple):
+                    return self._redirect(*status)
                 if status is None:
                     time.sleep(10)
                     return None
@@ -74,6 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         except (AssertionError, ValueError, json_format.ParseError) as error:
             return self._send(400, {"message": f"invalid request: {error!r}"})
         return self._send(404, {"message": "no such thing"}) if answer is None else self._send(200, answer)
+
+    def _redirect(self, status: int, url: str) -> None:
+        self.send_response(status)
+        self.send_header("Location", url + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: int, content: dict | str) -> None:
         text = (content if isinstance(content, str) else json.dumps(content)).encode()
@@ -103,8 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         if (method, kind) == ("GET", "runs"):
             state, task = server.states[min(server.polls, len(server.states) - 1)]
             server.polls += 1
-            tasks = [{"display_name": "trainer-candidate", "state": task}] if task else []
-            return server.runs[name] | {"state": state, "run_details": {"task_details": tasks}}
+            return server.runs[name] | {"state": state, "run_details": {"task_details": steps(task)}}
         if (method, kind) == ("POST", "recurringruns") and not name:
             valid(body, "V2beta1RecurringRun")
             valid_pipeline(body, server)
@@ -119,6 +137,16 @@ class _Handler(BaseHTTPRequestHandler):
                 server.schedules[name]["status"] = {"disable": "DISABLED", "enable": "ENABLED"}[action]
             return {}
         return None
+
+
+def steps(state: str | None) -> list[dict]:
+    """What Kubeflow lists of a run whose candidate is in a state: every node of Argo's workflow, as of 2.17."""
+    nodes = [("higgs-abc", "RUNNING"), ("root-driver", "SUCCEEDED"), ("root", "RUNNING")]
+    nodes += [("transform-driver", "SUCCEEDED"), ("executor", "SUCCEEDED"), ("transform", "SUCCEEDED")]
+    if state:
+        nodes += [("trainer-candidate-driver", "SUCCEEDED"), ("executor", state), ("executor(0)", "FAILED")]
+        nodes += [("trainer-candidate", state), ("higgs-pusher", "RUNTIME_STATE_UNSPECIFIED")]
+    return [{"task_id": str(n), "display_name": name, "state": state} for n, (name, state) in enumerate(nodes)]
 
 
 def valid(body: dict, model: str) -> None:
@@ -180,13 +208,14 @@ def test_command_line_submits_what_was_asked_for_and_follows_it(server):
     [run] = server.runs.values()
     name = run["display_name"]
     assert name.startswith("higgs-l2-higgs-rows-csv-gz-20")
-    assert run["runtime_config"]["pipeline_root"] == f"s3://bucket/higgs/{name}"
+    assert run["runtime_config"]["pipeline_root"] == "s3://bucket/higgs"  # Kubeflow adds pipeline and run
     assert run["runtime_config"]["parameters"]["architecture"] == "l2"
     assert run["service_account"] == "higgs"
     assert [found["display_name"] for found in server.experiments.values()] == ["higgs"]
     assert f"Page: {server.url}/#/runs/details/{run['run_id']}" in output
     states = [line.split(" ", 1)[1] for line in output.splitlines()[2:]]
     assert states == [
+        "transform: succeeded",
         "run: pending",
         "trainer-candidate: running",
         "run: running",
@@ -199,7 +228,7 @@ def test_command_line_submits_what_was_asked_for_and_follows_it(server):
 def test_command_line_schedules_and_changes_schedules(server):
     server_options = ("--endpoint", server.url, "--token", TOKEN)
     for arguments, expected in (
-        (("schedule", "--cron", "0 0  3 * * *", *OPTIONS), "Schedule: higgs-retraining, 0 0 3 * * * UTC\n"),
+        (("schedule", "--cron", "0 0  3 * * *", *OPTIONS), "Schedule: higgs-retraining, 0 0 3 * * *\n"),
         (("schedules", "list"), "higgs-retraining: enabled, 0 0 3 * * *\n"),
         (("schedules", "pause", "higgs-retraining"), "Paused: higgs-retraining\n"),
     ):
@@ -210,13 +239,14 @@ def test_command_line_schedules_and_changes_schedules(server):
     assert schedule["status"] == "DISABLED"
     assert schedule["no_catchup"] is True
     assert schedule["max_concurrency"] == 1
+    assert "pipeline_root" not in schedule["runtime_config"]  # the cluster's own, unless told
     tasks = schedule["pipeline_spec"]["root"]["dag"]["tasks"]
     assert not any(task.get("cachingOptions", {}).get("enableCache") for task in tasks.values())
 
 
 def test_schedules_are_found_on_every_page_and_changed_by_name(client, server, package):
     for name in ("first", "second"):
-        client.schedule(package, "higgs", name, {}, f"minio://b/{name}", "0 0 3 * * *")
+        client.schedule(package, "higgs", name, {}, "0 0 3 * * *")
     assert [schedule.display_name for schedule in client.schedules()] == ["first", "second"]
     client.pause("second")
     assert [schedule["status"] for schedule in server.schedules.values()] == ["ENABLED", "DISABLED"]
@@ -228,12 +258,12 @@ def test_schedules_are_found_on_every_page_and_changed_by_name(client, server, p
 
 
 def test_volumes_go_along_with_the_pipeline(client, server, package):
-    client.submit(package, "higgs", "run", {"epochs": 3}, "minio://b/run")
+    client.submit(package, "higgs", "run", {"epochs": 3})
     [run] = server.runs.values()
     with open(package) as file:
         [_, platforms] = yaml.safe_load_all(file)
     assert run["pipeline_spec"]["platform_spec"] == platforms
-    assert run["runtime_config"]["parameters"] == {"epochs": 3}
+    assert run["runtime_config"] == {"parameters": {"epochs": 3}}
 
 
 def one_line(caught) -> str:
@@ -249,7 +279,7 @@ def one_line(caught) -> str:
 def test_refusal_is_one_line_with_the_server_s_words(client, server, package, status, remedy):
     server.faults["POST /runs"] = status
     with pytest.raises(KubeflowError) as caught:
-        client.submit(package, "higgs", "run", {}, "minio://b/run")
+        client.submit(package, "higgs", "run", {})
     message = one_line(caught)
     assert message.startswith(f"Kubeflow would not start run. Received: {status} no {status}. ")
     assert remedy in message
@@ -257,17 +287,17 @@ def test_refusal_is_one_line_with_the_server_s_words(client, server, package, st
 
 def test_body_that_the_api_does_not_know_is_refused(client, package):
     with pytest.raises(KubeflowError, match="Received: 400 invalid request"):
-        client.submit(package, "higgs", "run", {"no_such_parameter": 1}, "minio://b/run")
+        client.submit(package, "higgs", "run", {"no_such_parameter": 1})
 
 
 @pytest.mark.parametrize("path", ["GET /healthz", "POST /runs", "GET /runs"])
 def test_server_that_does_not_answer_is_one_line_in_time(server, package, monkeypatch, path):
-    monkeypatch.setattr(kubeflow.client, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(kubeflow.connection, "TIMEOUT_S", 0.3)
     server.faults[path] = None
     started = time.monotonic()
     with pytest.raises(KubeflowError) as caught:
         client = Client(server.url, TOKEN)
-        list(client.wait(client.submit(package, "higgs", "run", {}, "minio://b/run"), 5))
+        list(client.wait(client.submit(package, "higgs", "run", {}), TASKS, 5))
     assert time.monotonic() - started < 5
     assert "must answer within 0.3 s. Received: no answer from" in one_line(caught)
 
@@ -284,31 +314,117 @@ def test_wrong_token_and_dead_endpoint_are_one_line_and_exit_code_2(server):
         assert expected in output
 
 
+def test_schedule_whose_name_is_no_folder_is_refused_before_anything_is_asked(server):
+    arguments = ("--name", "../higgs", "--cron", "0 0 3 * * *", "--endpoint", server.url, *OPTIONS)
+    code, output = higgs("kubeflow", "schedule", *arguments)
+    assert code == 2
+    assert output.startswith("Error: A name has 1 to 50 letters") and output.count("\n") == 1
+    assert server.requests == []
+
+
 def test_page_to_log_in_is_not_taken_for_kubeflow(client, server, package):
     server.faults = {"GET /": LOGIN_PAGE, "POST /": LOGIN_PAGE}
     with pytest.raises(KubeflowError) as caught:
-        client.submit(package, "higgs", "run", {}, "minio://b/run")
+        client.submit(package, "higgs", "run", {})
     assert "Received: something else from http://127.0.0.1" in one_line(caught)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_neither_token_nor_pipeline_follows_a_redirect(client, server, package, status):
+    with Kubeflow() as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, args=(0.05,), daemon=True).start()
+        server.faults["POST /runs"] = server.faults["GET /recurringruns"] = (status, elsewhere.url)
+        for action in (lambda: client.submit(package, "higgs", "run", {}), client.schedules):
+            with pytest.raises(KubeflowError, match=rf"Received: {status} .*It redirects, maybe") as caught:
+                action()
+            one_line(caught)
+        elsewhere.shutdown()
+    assert elsewhere.requests == []
 
 
 def test_failed_run_names_the_task_and_the_page(client, server, package):
     server.states = (("RUNNING", "RUNNING"), ("FAILED", "FAILED"))
-    run_id = client.submit(package, "higgs", "run", {}, "minio://b/run")
+    run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError) as caught:
-        list(client.wait(run_id, 60, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
     assert f"Received: FAILED in trainer-candidate. See {client.link(run_id)}." in one_line(caught)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "causes"),
+    [
+        ([("executor", None), ("transform", {"message": "no\n rows."})], "transform: no rows"),
+        ([("trainer-candidate-driver", None), ("root", None)], "trainer-candidate-driver"),
+        ([("root-driver", None), ("root", None)], "root-driver; root"),
+    ],
+)
+def test_failed_run_says_what_the_server_says(client, server, package, nodes, causes, monkeypatch):
+    tasks = [
+        {"task_id": name, "display_name": name, "state": "FAILED"} | ({"error": error} if error else {})
+        for name, error in nodes
+    ]
+    monkeypatch.setitem(globals(), "steps", lambda state: tasks)
+    server.states = (("FAILED", None),)
+    run_id = client.submit(package, "higgs", "run", {})
+    with pytest.raises(KubeflowError) as caught:
+        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
+    assert f"Received: FAILED in {causes}. See " in one_line(caught)
+
+
+@pytest.fixture
+def authority(server, tmp_path):
+    """The file of a certificate of a private authority's, which `server` now shows."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "higgs")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "ca.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    encoded = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "key.pem").write_bytes(encoded)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.url = server.url.replace("http:", "https:")
+    return str(path)
+
+
+def test_private_authority_is_trusted_if_named_and_cookies_come_along(server, authority):
+    assert Client(server.url, TOKEN, ca=authority, cookies="session=mine").schedules() == []
+    assert server.cookies == {"session=mine"}
+    with pytest.raises(KubeflowError) as caught:
+        Client(server.url, TOKEN)
+    assert "Received: a certificate that is not trusted from https://127.0.0.1" in one_line(caught)
+    assert "--ca or HIGGS_KFP_CA" in one_line(caught)
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "No such file or directory"), ("not PEM", "NO_CERTIFICATE")])
+def test_authority_s_file_that_is_none_is_one_line(server, tmp_path, text, reason):
+    path = tmp_path / "ca.pem"
+    if text:
+        path.write_text(text)
+    with pytest.raises(KubeflowError) as caught:
+        Client(server.url, TOKEN, ca=str(path))
+    assert f"holds certificates as PEM. Received: {path}: " in one_line(caught)
+    assert reason in one_line(caught)
 
 
 def test_run_that_takes_too_long_goes_on_without_us(client, server, package):
     server.states = (("RUNNING", None),)
-    run_id = client.submit(package, "higgs", "run", {}, "minio://b/run")
+    run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError, match="It goes on: "):
-        list(client.wait(run_id, 0, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 0, sleep=lambda seconds: None))
 
 
 def test_schedule_of_a_known_name_is_refused_and_unknown_ones_are_listed(client, package):
-    client.schedule(package, "higgs", "nightly", {}, "minio://b/n", "0 0 3 * * *")
+    client.schedule(package, "higgs", "nightly", {}, "0 0 3 * * *")
     with pytest.raises(KubeflowError, match="Received: nightly, which exists"):
-        client.schedule(package, "higgs", "nightly", {}, "minio://b/n", "0 0 3 * * *")
+        client.schedule(package, "higgs", "nightly", {}, "0 0 3 * * *")
     with pytest.raises(KubeflowError, match=r"Received: 'daily'\. There are: nightly\."):
         client.pause("daily")

@@ -28,3 +28,14 @@ def test_objects_have_the_names_that_the_options_and_each_other_use():
     assert kinds["PersistentVolumeClaim"]["metadata"]["name"] == "higgs"  # --volume higgs:/mnt/higgs
     assert kinds["ServiceAccount"]["metadata"]["name"] == "higgs"  # --service-account higgs
     assert kinds["RoleBinding"]["subjects"] == [{"kind": "ServiceAccount", "name": "higgs"}]
+
+
+def test_volume_is_handed_over_to_the_user_of_the_image():
+    [user] = [line for line in (FOLDER.parent / "Dockerfile").read_text().splitlines() if line.startswith("USER ")]
+    kinds = {item["kind"]: item for item in objects()}
+    pod = kinds["Job"]["spec"]["template"]["spec"]
+    [container], [volume] = pod["containers"], pod["volumes"]
+    [mount] = container["volumeMounts"]
+    assert container["command"] == ["chown", f"{user.split()[1]}:{user.split()[1]}", mount["mountPath"]]
+    assert volume["persistentVolumeClaim"]["claimName"] == kinds["PersistentVolumeClaim"]["metadata"]["name"]
+    assert mount["name"] == volume["name"]

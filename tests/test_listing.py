@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from datasets import DatasetError
-from datasets.listing import has_placeholder, list_files, match_files, split_pattern, to_local, to_pattern
+from datasets.listing import any_span, list_files, match_files, split_pattern, to_local, to_pattern
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_glob_goes_into_no_hidden_folder_unless_it_says_so(folder):
 def test_file_named_outright_is_taken_whatever_its_name(folder, name):
     make(folder, name, "a1.csv", "whats.csv")
     assert names(name, folder) == [name]
-    assert not has_placeholder(to_pattern(name))
+    assert any_span(to_pattern(name)) == to_pattern(name)
 
 
 def test_what_exists_is_no_glob(folder):
@@ -74,7 +74,7 @@ def test_split_pattern_begins_with_what_no_glob_or_placeholder_is_in():
     assert split_pattern("/data[[]1]/*.csv*") == ("/", "data[[]1]/*.csv*")
     assert split_pattern("/rows.csv") == ("/", "rows.csv")
     assert split_pattern("gs://bucket/day-{SPAN}/x.csv") == ("gs://bucket", "day-{SPAN}/x.csv")
-    assert has_placeholder("/data/day-{SPAN:2}/x.csv")
+    assert any_span("/data/{YYYY}-{MM}-{DD}/{SPAN:2}.csv") == "/data/*-*-*/*.csv"
 
 
 def test_file_urls_are_paths(folder):

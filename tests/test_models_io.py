@@ -1,12 +1,19 @@
 """From examples to arrays, and what preprocessing does to them."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import make_rows, read_rows
 from shards import to_example, write_plain_shard, write_shard
+from tfx.types import standard_artifacts
 
+from components.pusher import Executor as Pusher
+from components.sealed import model_path, servable_path
 from datasets.records import RecordCodec
+from datasets.shards import DamageError
 from models.errors import ModelError
 from models.features import COLUMNS
 from models.inputs import BLOCK_ROWS, _decoded, _parsed, load, load_raw
@@ -50,8 +57,8 @@ def rows_in_shards(folder, n_rows: int, n_shards: int) -> np.ndarray:
 def test_encoded_examples_are_read_as_any_others(blessed_run, tmp_path, shard):
     graph = transform_graph(blessed_run)
     rows_in_shards(tmp_path, 2 * BLOCK_ROWS + 17, 2)
-    arguments = [str(tmp_path / "*")], graph.spec, graph, shard
-    decoded, parsed = _decoded(arguments[0], graph, shard), _parsed(*arguments)
+    patterns, how = [str(tmp_path / "*")], (graph, graph.n_inputs, shard)
+    decoded, parsed = _decoded(patterns, *how), _parsed(patterns, graph.spec, *how)
     for ours, theirs in zip(decoded, parsed, strict=True):
         assert np.array_equal(ours.numpy(), theirs.numpy())
 
@@ -68,16 +75,49 @@ def test_a_parser_reads_what_was_encoded_otherwise(blessed_run, tmp_path):
 def test_damaged_examples_are_never_trained_on(blessed_run, tmp_path):
     rows_in_shards(tmp_path, 30, 1)
     shard = tmp_path / "shard-0"
-    damaged = bytearray(shard.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    shard.write_bytes(damaged)
-    with pytest.raises(tf.errors.DataLossError):
+    flip_bit(shard)
+    with pytest.raises(DamageError, match=f"Received: corrupted record at .* in {shard}. Delete the folder"):
         load([str(shard)], transform_graph(blessed_run))
 
 
 def test_no_examples_are_one_line(blessed_run, tmp_path):
     with pytest.raises(ModelError, match="Received: none in"):
         load([str(tmp_path / "*")], transform_graph(blessed_run))
+
+
+@pytest.mark.parametrize("damaged", ["saved_model.pb", "variables/variables.data-00000-of-00001", "fingerprint.pb"])
+def test_damaged_model_is_one_line_for_whoever_reads_it(blessed_run, tmp_path, damaged):
+    model, blessing = standard_artifacts.Model(), standard_artifacts.InfraBlessing()
+    for artifact, node, key in ((model, "Trainer.candidate", "model"), (blessing, "HiggsInfraValidator", "blessing")):
+        artifact.uri = str(shutil.copytree(blessed_run.artifact(node, key), tmp_path / key / "7"))
+    blessing.set_int_custom_property("has_model", 1)
+    push = Pusher().GetModelPath
+    for artifact, path, inputs in (
+        (model, model_path, {"model": [model]}),
+        (blessing, servable_path, {"model": [model], "infra_blessing": [blessing]}),
+    ):
+        folder = Path(path(artifact))
+        assert push(inputs) == str(folder)
+        flip_bit(folder / damaged)
+        expected = f"other content in {folder}/{damaged}. Delete the folder {artifact.uri} and run again"
+        for read, given in ((path, artifact), (push, inputs)):
+            with pytest.raises(DamageError, match=expected):
+                read(given)
+
+
+@pytest.mark.parametrize("damaged", ["transform_fn/saved_model.pb", "metadata/schema.pbtxt"])
+def test_damaged_transform_graph_is_one_line(blessed_run, tmp_path, damaged):
+    folder = shutil.copytree(blessed_run.artifact("Transform", "transform_graph"), tmp_path / "7")
+    TransformGraph(str(folder))
+    flip_bit(folder / damaged)
+    with pytest.raises(DamageError, match=f"other content in {folder}/{damaged}. Delete the folder {folder} and run"):
+        TransformGraph(str(folder))
+
+
+def flip_bit(path: Path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def test_slices_are_counted_from_raw_features(blessed_run):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serving_server
 import tensorflow as tf
 from click.testing import CliRunner
 from conftest import make_rows, to_csv
@@ -243,6 +244,71 @@ def test_answer_that_is_no_probabilities_is_one_line(ways, server, events, tmp_p
     logits = {"logit": np.zeros(N_ROWS, np.float32)}
     server[1].mood = Mood(outputs=logits if probability is None else {**logits, "probability": probability})
     check_fault(run(events, tmp_path / "predictions.csv", *ways[way]), tmp_path, expected)
+
+
+def reply(values: str) -> bytes:
+    return b'{"outputs": {"logit": [], "probability": %s}}' % values.encode()
+
+
+ZEROS = ", ".join(["0.0"] * (N_ROWS - 1))
+STRANGE = {
+    "strings": (reply(f'["0.5", {ZEROS}]'), "str in place of a number"),
+    "truth": (reply(f"[true, {ZEROS}]"), "bool in place of a number"),
+    "nothing": (reply(f"[{ZEROS}, null]"), "NoneType in place of a number"),
+    "lists": (reply(f"[[0.5], {ZEROS}]"), "list in place of a number"),
+    "one number": (reply("0.5"), "float in place of a list"),
+    "a huge integer": (reply(f"[1{'0' * 4000}, {ZEROS}]"), "a number beyond all floats"),
+    "an integer beyond Python's own limit": (reply(f"[1{'0' * 5000}, {ZEROS}]"), "Received: "),
+    "a float beyond all floats": (reply(f"[1e999, {ZEROS}]"), "probability = inf"),
+    "NaN": (reply(f"[NaN, {ZEROS}]"), "probability = nan"),
+    "deep nesting": (reply("[" * 100_000 + "]" * 100_000), "without 'probability'"),
+    "nesting less deep": (reply("[" * 900 + "]" * 900), "in place of a number"),
+    "no JSON": (b"\xff<html>", "without 'probability'"),
+    "no object": (b"[1, 2]", "without 'probability'"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_strange_answer_is_one_line(ways, server, events, tmp_path, what):
+    body, expected = STRANGE[what]
+    server[1].mood = Mood(reply=(200, {}, body))
+    check_fault(run(events, tmp_path / "predictions.csv", *ways["rest"]), tmp_path, "The server must answer", expected)
+
+
+@pytest.mark.parametrize("body", [b'{"error": [[[[]]]]}', b"[" * 100_000, b'{"error": 1%s}' % (b"0" * 5000), b"\xff"])
+def test_strange_error_is_one_line(ways, server, events, tmp_path, body):
+    server[1].mood = Mood(reply=(500, {}, body))
+    check_fault(
+        run(events, tmp_path / "predictions.csv", *ways["rest"]), tmp_path, "Received: 500: ", "Check its address"
+    )
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(ways, server, events, tmp_path, code):
+    with serve({}) as (other, url, _):
+        other.mood = Mood(reply=(200, {}, reply(f"[0.5, {ZEROS}]")))
+        server[1].mood = Mood(reply=(code, {"Location": f"{url}/v1/models/higgs:predict"}, b""))
+        result = run(events, tmp_path / "predictions.csv", *ways["rest"])
+        assert other.n_posts == 0
+    check_fault(result, tmp_path, f"Received: {code}: a redirect to http://127.0.0.1")
+
+
+@pytest.mark.parametrize(("value", "kind"), [("0.5", "object_"), (True, "bool"), (1, "int64")])
+def test_tensor_of_something_else_is_one_line(ways, server, events, tmp_path, value, kind):
+    server[1].mood = Mood(outputs={"probability": np.array([value] * N_ROWS)})
+    result = run(events, tmp_path / "predictions.csv", *ways["grpc"])
+    check_fault(result, tmp_path, f"Received: {kind}", "in place of a number")
+
+
+def test_tensor_that_claims_a_huge_shape_takes_no_memory(ways, server, events, tmp_path, monkeypatch):
+    def claim(array):
+        tensor = tf.make_tensor_proto(np.float32([0.5]))
+        tensor.tensor_shape.dim[0].size = 10**15
+        return tensor
+
+    monkeypatch.setattr(serving_server, "to_tensor", claim)
+    server[1].mood = Mood(outputs={"probability": 0.5})
+    check_fault(run(events, tmp_path / "predictions.csv", *ways["grpc"]), tmp_path, "shape (1000000000000000,) for 300")
 
 
 BAD_EVENTS = {

@@ -189,7 +189,9 @@ def test_lineage_names_file_code_and_executions(summary, run_page):
     [file] = summary["files"]
     assert hashlib.sha256(Path(file).read_bytes()).hexdigest() in text
     assert "Unchanged since the run read them." in text
-    assert re.search(r"models, datasets\.records, unchanged since Trainer.(baseline|candidate), Trainer", text)
+    assert re.search(
+        r"models, datasets\.records, datasets\.shards, .*, unchanged since Trainer.(baseline|candidate), Trainer", text
+    )
     assert not re.search("(?<![Uu]n)changed since", text)
     logs = re.escape(summary["tensorboard"]["candidate"])
     assert re.search(rf"Trainer.candidate \d+ [\d.]+ model \d+: \S+; model_run \d+: {logs} ", text)

@@ -28,6 +28,15 @@ def make_rows(n_rows: int, seed: int):
     return tf.constant(features), tf.constant(labels)
 
 
+class AsTheyAre:
+    """Stands for a transform graph that changes nothing."""
+
+    n_inputs = len(FEATURES)
+
+    def __call__(self, columns):
+        return tf.stack([columns[name] for name in FEATURES], axis=1)
+
+
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     train = make_rows(120, 0)
@@ -36,7 +45,7 @@ def dataset() -> Dataset:
         val=make_rows(60, 1),
         eval=make_rows(80, 2),
         raw=train[0],
-        transform=lambda columns: tf.stack([columns[name] for name in FEATURES], axis=1),
+        transforms={"columns": AsTheyAre()},
         origin="simulated",
         files=[],
         counts={},
@@ -151,7 +160,7 @@ def test_memorised_labels_do_not_reach_out_of_fold_predictions(tmp_path):
     features = tf.constant(rng.standard_normal((200, 28)).astype(np.float32))
     labels = tf.constant(rng.integers(0, 2, (200, 1)).astype(np.float32))
     rows = features, labels
-    dataset = Dataset(rows, rows, rows, features, None, "simulated", [], {})
+    dataset = Dataset(rows, rows, rows, features, {"columns": AsTheyAre()}, "simulated", [], {})
     memorising = Variant("wide", Architecture((256,)), Rules(epochs=60, batch_size=50, learning_rate=0.01))
     seen, unseen = (
         Trainings(dataset, 1, n_folds, str(tmp_path)).of([memorising])[0].probabilities[0] for n_folds in (0, 5)

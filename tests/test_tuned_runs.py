@@ -85,7 +85,7 @@ def test_tuner_reads_train_and_val_and_needs_no_eval(tuned_run, tmp_path):
     result.tuner.search(**result.fit_kwargs)
     assert result.tuner.oracle.get_best_trials(1)[0].score > 0
     rows = tuned_run.summary["rows"]
-    sizes = {name: arrays[1].shape[0] for name, arrays in result.fit_kwargs.items() if arrays}
+    sizes = {name: arrays[1].shape[0] for name, arrays in result.fit_kwargs.items() if name in ("train", "val")}
     assert sizes == {name: sum(rows[name].values()) for name in ("train", "val")}
 
 
@@ -161,6 +161,8 @@ def test_file_is_kept_by_content(tmp_path):
 def test_files_that_cannot_be_taken_over_are_one_line(tmp_path):
     (tmp_path / "rows.csv").write_text("1.0,2.0\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "deep.txt").write_text("[" * 100_000)
+    (tmp_path / "long.txt").write_text("1" * 5_000)
     write_file(tmp_path / "tiny.json", "tiny")
     write_file(tmp_path / "deep.json", depth=99)
     for path, message in (
@@ -168,6 +170,8 @@ def test_files_that_cannot_be_taken_over_are_one_line(tmp_path):
         (tmp_path, f"text. Received: {tmp_path}, which cannot be read. Check the path."),
         (tmp_path / "binary", f"text. Received: {tmp_path}/binary, which"),
         (tmp_path / "rows.csv", f"are JSON. Received: {tmp_path}/rows.csv:"),
+        (tmp_path / "deep.txt", f"are JSON. Received: {tmp_path}/deep.txt:"),
+        (tmp_path / "long.txt", "Take the file that a run with --tune wrote."),
         (tmp_path / "deep.json", "Tuned depth is a whole number from 1 to 6. Received: 99."),
         (tmp_path / "tiny.json", "tuned from tiny, for small. Add --architecture tiny."),
         ("latest", "Received: none below"),
@@ -188,7 +192,9 @@ def test_files_that_cannot_be_taken_over_are_one_line(tmp_path):
 )
 def test_tuning_that_cannot_be_is_one_line_and_leaves_no_output(csv_file, arguments, expected):
     runs = csv_file.parent / "runs"
-    check_one_line(*higgs("run", "--data", csv_file, "--output", runs, *arguments), expected)
+    code, output = higgs("run", "--data", csv_file, "--output", runs, *arguments)
+    check_one_line(code, output, expected)
+    assert {line.split(":")[0] for line in output.splitlines()} <= {"Rows", "Log", "Error"}  # no noise of TensorFlow's
     assert not (runs / "artifacts").exists()
 
 

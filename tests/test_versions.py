@@ -225,6 +225,22 @@ def test_folder_that_is_not_as_it_was_pushed_is_never_named(base):
     assert names(base) == [["c"], ["c"]]  # there is no other that could be stable
 
 
+def test_no_folder_is_renamed_after_it_has_appeared(base, later, monkeypatch):
+    renamed = []
+    rename = os.rename
+    monkeypatch.setattr(
+        durable.os, "rename", lambda source, to: (renamed.append(Path(source).name), rename(source, to))
+    )
+    for content in "abcdef":
+        push(base, content, promoted=content in "abc", keep=2)
+        later(3600)
+    versions.promote(str(base))
+    versions.roll_back(str(base))
+    versions.restore(str(base))
+    assert len(renamed) == 6
+    assert all(name.startswith("incoming-") for name in renamed)
+
+
 def test_models_beside_each_other_keep_their_entries(tmp_path):
     for name in ("higgs", "other"):
         push(tmp_path / "serving" / name, "a")
@@ -324,7 +340,7 @@ def test_commands_show_promote_roll_back_and_restore(base, tmp_path, monkeypatch
     code, table = higgs_serving("status", *output)
     assert code == 0
     assert table.splitlines() == [
-        "version     state   pushed (UTC)         architecture  rows             eval BCE  AUC    run",
+        "version     state   pushed (UTC)         architecture  trained on       eval BCE  AUC    run",
         "1795649890  canary  2026-11-25 23:38:09  combined      8,000 simulated  0.5123    0.817  r1",
         "1795649889  stable  2026-11-25 23:38:09",
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import served
+from datasets.seals import IN_MODEL, find_fault
 from kubeflow.serving.request import OUTPUT, SIGNATURE, Model
 from models.features import FEATURES
 from pipeline.errors import ServingError
@@ -25,6 +26,8 @@ class LocalScorer:
           ServingError: there is no such model, or it serves something else.
         """
         self.server = find(folder, model)
+        if fault := find_fault(self.server, IN_MODEL):
+            raise ServingError(f"A served model must be as it was pushed. Received: {fault}. Name another version.")
         try:
             loaded = tf.saved_model.load(self.server)
         except (OSError, ValueError, tf.errors.OpError) as error:

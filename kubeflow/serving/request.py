@@ -1,5 +1,6 @@
 """What is asked of a served model, whichever way."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -35,19 +36,37 @@ class Model:
         return f"{self.served_name}/versions/{self.version}" if self.version else self.served_name
 
 
-def checked(answer, n_rows: int, server: str) -> np.ndarray:
-    """The answer as float32 [n_rows].
+def checked(answer: object, n_rows: int, server: str) -> np.ndarray:
+    """The answer, an array or what a server has sent in its place, as float32 [n_rows].
 
     Raises:
       ServingError: these are not the probabilities of so many events.
     """
+    strange = _strange(answer)
+    if strange:
+        raise fault(FAILED, strange, server)
     try:
         probabilities = np.asarray(answer, np.float32)
-    except (TypeError, ValueError):
-        raise fault(FAILED, "something else than numbers", server) from None
+    except OverflowError:
+        raise fault(FAILED, "a number beyond all floats", server) from None
     if probabilities.shape != (n_rows,):
         raise fault(FAILED, f"shape {probabilities.shape} for {n_rows} events", server)
     sound = (probabilities >= 0) & (probabilities <= 1)  # NaN is neither
     if not sound.all():
         raise fault(FAILED, f"{OUTPUT} = {probabilities[~sound][0]}", server)
     return probabilities
+
+
+def _strange(answer: object) -> str:
+    """What an answer is in place of numbers in a row; empty if it is that."""
+    if isinstance(answer, np.ndarray):
+        kinds = {answer.dtype.type}
+    elif isinstance(answer, list):
+        kinds = {type(value) for value in answer}
+    else:
+        return f"{type(answer).__name__} in place of a list"
+    if kinds == {list}:
+        with contextlib.suppress(ValueError):  # of lists that are not of one length
+            return f"shape {np.shape(answer)} in place of a list"
+    names = (kind.__name__ for kind in kinds if kind not in (int, float) and not issubclass(kind, np.floating))
+    return next((f"{name} in place of a number" for name in names), "")

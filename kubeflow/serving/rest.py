@@ -33,8 +33,8 @@ class RestScorer:
         timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
         self._pool = urllib3.PoolManager(maxsize=n_connections, timeout=timeout, retries=False)
 
-    def __call__(self, features: np.ndarray) -> list[float]:
-        """The probabilities of n events, from float32 [28, n].
+    def __call__(self, features: np.ndarray) -> object:
+        """The answer for n events, from float32 [28, n].
 
         Raises:
           Unavailable: the server cannot be reached, or says so itself.
@@ -44,7 +44,7 @@ class RestScorer:
         body = json.dumps({"signature_name": SIGNATURE, "inputs": inputs})
         try:
             response = self._pool.request(
-                "POST", self._address, body=body, headers={"Content-Type": "application/json"}
+                "POST", self._address, body=body, headers={"Content-Type": "application/json"}, redirect=False
             )
         except urllib3.exceptions.ReadTimeoutError:
             raise fault(TOO_SLOW, "no answer", self.server) from None
@@ -54,17 +54,20 @@ class RestScorer:
             raise Unavailable(_reason(error)) from None
         return self._read(response)
 
-    def _read(self, response) -> list[float]:
+    def _read(self, response) -> object:
+        if response.get_redirect_location():  # the events are for nobody else, nor is anybody else's answer for us
+            raise fault(FAILED, f"{response.status}: a redirect to {response.headers['Location']}", self.server)
         try:
             answer = json.loads(response.data)
-        except ValueError:
-            answer = response.data[:100].decode("utf-8", "replace")
+        except (ValueError, RecursionError):
+            answer = None
         if response.status == 200:
             try:
                 return answer["outputs"][OUTPUT]
             except (KeyError, TypeError):
                 raise fault(FAILED, f"an answer without {OUTPUT!r}", self.server) from None
-        said = answer.get("error", answer) if isinstance(answer, dict) else answer
+        said = answer.get("error") if isinstance(answer, dict) else None
+        said = said if isinstance(said, str) else response.data[:100].decode("utf-8", "replace")
         if response.status == _UNAVAILABLE:
             raise Unavailable(f"{response.status}: {said}")
         raise fault(_KINDS.get(response.status, FAILED), f"{response.status}: {said}", self.server)

@@ -55,7 +55,14 @@ class GrpcScorer:
             raise fault(_KINDS.get(error.code(), FAILED), received, self.server) from None
         if OUTPUT not in response.outputs:
             raise fault(FAILED, f"an answer without {OUTPUT!r}", self.server)
-        return tf.make_ndarray(response.outputs[OUTPUT])
+        tensor = response.outputs[OUTPUT]
+        shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+        if shape != features.shape[1:]:  # before so much memory is asked for
+            raise fault(FAILED, f"shape {shape} for {features.shape[1]} events", self.server)
+        try:
+            return tf.make_ndarray(tensor)
+        except (TypeError, ValueError) as error:
+            raise fault(FAILED, f"a broken tensor: {error}", self.server) from None
 
     def _request(self, features: np.ndarray) -> predict_pb2.PredictRequest:
         request = predict_pb2.PredictRequest()

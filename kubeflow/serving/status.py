@@ -4,7 +4,7 @@ from components import served
 from components.history import Event
 from components.serving_lock import nothing_pushed
 
-HEAD = ("version", "state", "pushed (UTC)", "architecture", "rows", "eval BCE", "AUC", "run")
+HEAD = ("version", "state", "pushed (UTC)", "architecture", "trained on", "eval BCE", "AUC", "run")
 
 
 def describe(base: str) -> str:

@@ -1,0 +1,68 @@
+"""Training on simulated events before the real ones: more data than there is.
+
+Every event is seen once: fresh events cost less than the steps that they train, and none can be learned by heart. They
+are made while the network trains, in bounded memory, from a seed of their own, so that the same network comes out of
+the same settings.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from datasets.simulate import GENERATOR_VERSION, generate
+from models.features import FEATURES
+from models.loop import Loop
+from models.replicas import Replicas
+
+SEED = 77  # no other rows come from this one
+BATCH_ROWS = 1000
+CHUNK_ROWS = 100_000  # in memory at a time
+LEARNING_RATE = 1e-3  # falls to 0 along a cosine
+FINE_TUNING = 0.1  # of the learning rate that real rows have where nothing came before them
+
+
+def pretrain(
+    network: keras.Model,
+    n_rows: int,
+    seed: int,
+    normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor],
+    replicas: Replicas,
+) -> dict:
+    """Trains a network on simulated events.
+
+    Args:
+      network: changed in place; within the scope of the replicas' strategy.
+      n_rows: how many events.
+      seed: of the order within a chunk.
+      normalize: from 28 named float32 [n] to what the network takes.
+      replicas: who trains together.
+
+    Returns:
+      What the record of the training says: `n_rows`, the generator's version and seed, and seconds.
+    """
+    started = time.monotonic()
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=-(-n_rows // BATCH_ROWS))
+    loop = Loop(network, keras.optimizers.Adam(rate), BATCH_ROWS, seed, replicas=replicas)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def to_inputs(features):
+        return normalize(dict(zip(FEATURES, tf.unstack(features, num=len(FEATURES), axis=1), strict=True)))
+
+    bar = tqdm(
+        total=n_rows, desc="simulated", unit="event", unit_scale=True, file=sys.stdout, dynamic_ncols=True,
+        mininterval=0.5 if sys.stdout.isatty() else 10.0, disable=not replicas.is_chief,
+    )  # fmt: skip
+    with bar:
+        for index, rows in enumerate(generate(n_rows, SEED, CHUNK_ROWS)):
+            own = rows[replicas.worker :: replicas.n_workers]
+            with replicas.at_rows():
+                features, labels = to_inputs(tf.constant(own[:, 1:])), tf.constant(own[:, :1])
+            means = loop.train(features, labels, index)
+            bar.set_postfix(bce=f"{means['bce']:.4f}", refresh=False)
+            bar.update(len(rows))
+    seconds = round(time.monotonic() - started, 3)
+    return {"n_rows": n_rows, "generator": GENERATOR_VERSION, "seed": SEED, "seconds": seconds}
