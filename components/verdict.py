@@ -215,7 +215,7 @@ def _about_baseline(
     if within_noise:
         return (
             f"{better}, which is within the noise: the {SHOWN_CONFIDENCE:.0%} interval holds 0, and "
-            f"gate.confidence={SHOWN_CONFIDENCE:g} would refuse it"
+            f"gate.confidence={SHOWN_CONFIDENCE:g} would ask for more"
         )
     return f"{better}, where {asked} is asked"
 

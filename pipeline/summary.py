@@ -189,7 +189,7 @@ def _models_table(summary: dict) -> Table:
         )
     if summary["champion"]:
         measured = summary["champion"]["eval"]
-        served = f"champion: version {summary['verdict']['champion']['number']}"
+        served = f"champion: {summary['verdict']['champion']['number']}"
         table.add_row(served, "", "", "", "", f"{measured[BCE]:.4f}", f"{measured['auc']:.4f}")
     return table
 
