@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 from conftest import Run, higgs, make_rows, to_csv
 
+from components import served
 from datasets import DatasetError
 from kubeflow import entrypoint
 from kubeflow.cli import kubeflow
@@ -69,7 +70,7 @@ def test_pipeline_ends_with_the_verdict_of_a_local_run(outputs, compiled, blesse
 def test_blessed_model_is_pushed_and_says_where_its_rows_come_from(outputs, compiled):
     [version] = (compiled.parent / "pushed" / "serving" / "higgs").iterdir()
     assert (version / "saved_model.pb").exists()
-    assert "rows: simulated" in (version / "assets.extra" / "source.txt").read_text()
+    assert served.read(str(version.parent)).last.about["origin"] == "simulated"
     assert outputs["higgs-pusher"]["pushed_model"].metadata["pushed_destination"] == str(version)
 
 
