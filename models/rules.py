@@ -43,12 +43,15 @@ class Rules:
         )
 
 
+MAX_EPOCHS = 6_000  # of a baseline
+
+
 @dataclasses.dataclass(frozen=True)
 class BaselineRules:
     """How long a run's baseline is trained; all else is as `Rules` has it.
 
     In steps, since what a network learns goes by steps: a few rows are passed over often, and millions of them a few
-    times, in the same time.
+    times, in the same time. Of very few rows, an epoch of one step costs more than the step: MAX_EPOCHS ends that.
 
     Attributes:
       steps: at most about this many, by whole epochs.
@@ -68,7 +71,7 @@ class BaselineRules:
     def rules(self, n_rows: int, seed: int) -> Rules:
         """The rules for so many training rows."""
         n_steps = -(-n_rows // Rules.batch_size)  # of an epoch
-        return Rules(epochs=-(-self.steps // n_steps), patience=-(-self.patience // n_steps), seed=seed)
+        return Rules(epochs=min(-(-self.steps // n_steps), MAX_EPOCHS), patience=-(-self.patience // n_steps), seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)
