@@ -335,8 +335,12 @@ def test_whole_number_is_whole_though_kubeflow_sends_a_float():
     assert settings == {"custom_config": json.dumps({"rules": {"epochs": 30}, "architecture": {}})}
 
 
-def test_newest_span_is_left_to_the_driver():
-    settings = {"input_config": json.dumps({"splits": [{"name": "all", "pattern": "x"}]}), "data": "/d/{SPAN}/*.csv"}
+def test_newest_span_is_left_to_the_driver(tmp_path):
+    for span in ("1", "2"):
+        (tmp_path / span).mkdir()
+        (tmp_path / span / "rows.csv").write_text(to_csv(make_rows(1)))
+    pattern = json.dumps({"splits": [{"name": "all", "pattern": "x"}]})
+    settings = {"input_config": pattern, "data": f"{tmp_path}/{{SPAN}}/*.csv"}
     apply("higgs-example-gen", settings)
-    assert settings["input_base"] == "/d"
+    assert settings["input_base"] == str(tmp_path)
     assert json.loads(settings["input_config"])["splits"][0]["pattern"] == "{SPAN}/*.csv"
