@@ -72,7 +72,7 @@ def measure(side: str, name: str, path: str | None, n_rows: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         if side == "stock":
-            network = build(architecture, rules.seed)
+            network = tutorial.with_its_layers(build(architecture, rules.seed))
             callbacks = [keras.callbacks.TensorBoard(folder, write_graph=False), clock]
             bce = tutorial.fit(network, rules, train, val, callbacks)["val_binary_crossentropy"][-1]
         else:

@@ -6,9 +6,23 @@ Source: https://www.tensorflow.org/tutorials/keras/overfit_and_underfit
 import keras
 import tensorflow as tf
 
+from models.layers import Dropout
 from models.rules import Rules
 
 BUFFER = 10_000  # rows that are shuffled at a time
+
+
+def with_its_layers(network: keras.Model) -> keras.Model:
+    """A network of the same weights whose dropout is Keras's."""
+
+    def copied(layer):
+        if isinstance(layer, Dropout):
+            return keras.layers.Dropout(layer.rate)
+        return layer.__class__.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(network, clone_function=copied)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def fit(network: keras.Model, rules: Rules, train, val, callbacks=()) -> dict[str, list[float]]:

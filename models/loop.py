@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from models.augmentation import Augmentation
 from models.errors import ModelError
-from models.networks import seed_states
 from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation
@@ -54,9 +53,8 @@ class Loop:
         self._seed = seed
         self._augmentation = augmentation
         self._replicas.drop_apart(model)
-        is_random = augmentation or seed_states(model)
         is_small = self._replicas.n == 1 and model.count_params() <= FUSED_PARAMETERS
-        self._is_fused = is_small and not is_random  # XLA draws other random numbers
+        self._is_fused = is_small and not augmentation  # XLA draws other random numbers for it
         self._epoch = tf.function(self._train_epoch)
         self._evaluate = tf.function(self._evaluate_rows)
 

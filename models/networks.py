@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from models.architectures import Architecture
 from models.features import FEATURES
+from models.layers import ActivityPenalty, Dropout, MeanProbability
 
 
 def build(architecture: Architecture, seed: int = 0, n_inputs: int = len(FEATURES)) -> keras.Model:
@@ -47,7 +48,7 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
         if of_activity and penalty:
             outputs = ActivityPenalty(penalty)(outputs)
         if dropout:
-            outputs = keras.layers.Dropout(dropout, seed=next(seeds))(outputs)
+            outputs = Dropout(dropout, next(seeds))(outputs)
     return _dense(1, next(seeds))(outputs)
 
 
@@ -63,43 +64,3 @@ def _n_replicas() -> int:
 
 def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:
     return keras.layers.Dense(n_units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
-
-
-class ActivityPenalty(keras.layers.Layer):
-    """Passes activities [batch, n_units] on, and adds a penalty of them to the loss, as a mean over events.
-
-    Keras's own `activity_regularizer` is the sum over events up to 3.12 and their mean later on.
-    """
-
-    def __init__(self, penalty: keras.regularizers.Regularizer):
-        super().__init__()
-        self._penalty = penalty
-
-    def call(self, activities):
-        """See the class."""
-        n_events = keras.ops.cast(keras.ops.shape(activities)[0], activities.dtype)
-        self.add_loss(self._penalty(activities) / n_events)
-        return activities
-
-
-class MeanProbability(keras.layers.Layer):
-    """The logit of the mean of some logits' probabilities; in training the logits themselves, side by side.
-
-    From a list of m float32 [batch, 1] to [batch, 1], or [batch, m] in training, where each member learns by its own
-    crossentropy: a crossentropy of the mean would let them rely on each other.
-    """
-
-    def call(self, logits, training=False):
-        """See the class."""
-        logits = keras.ops.concatenate(logits, axis=1)
-        if training:
-            return logits
-        # log(mean(p) / mean(1 - p)), from logarithms, so that neither mean can be rounded to 0.
-        signal, background = (keras.ops.log_sigmoid(sign * logits) for sign in (1.0, -1.0))
-        return keras.ops.logsumexp(signal, axis=1, keepdims=True) - keras.ops.logsumexp(
-            background, axis=1, keepdims=True
-        )
-
-    def compute_output_shape(self, input_shape):
-        """That outside of training."""
-        return input_shape[0]

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from datasets.simulate import GENERATOR_VERSION, generate
 from models.features import FEATURES
 from models.loop import Loop
+from models.optimizers import Adam
 from models.replicas import Replicas
 
 SEED = 77  # no other rows come from this one
@@ -46,7 +47,7 @@ def pretrain(
     """
     started = time.monotonic()
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=-(-n_rows // BATCH_ROWS))
-    loop = Loop(network, keras.optimizers.Adam(rate), BATCH_ROWS, seed, replicas=replicas)
+    loop = Loop(network, Adam(rate), BATCH_ROWS, seed, replicas=replicas)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def to_inputs(features):

@@ -17,6 +17,7 @@ from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
+from models.optimizers import Adam
 from models.pretraining import FINE_TUNING, pretrain
 from models.replicas import Replicas, choose_strategy
 from models.rules import BaselineRules, Rules
@@ -126,9 +127,7 @@ def _optimizer(architecture: Architecture, rules: Rules, n_rows: int) -> keras.o
     rate = keras.optimizers.schedules.InverseTimeDecay(
         rules.learning_rate, decay_steps=steps_per_epoch * rules.decay_epochs, decay_rate=1.0
     )
-    if architecture.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=architecture.weight_decay)
-    return keras.optimizers.Adam(rate)
+    return Adam(rate, weight_decay=architecture.weight_decay or None)
 
 
 def augmentation_for(

@@ -6,7 +6,8 @@ import pytest
 
 from models.architectures import ARCHITECTURES, Architecture, named
 from models.errors import ModelError
-from models.networks import MeanProbability, build
+from models.layers import Dropout, MeanProbability
+from models.networks import build
 
 # Weights and biases, counted by hand: (28 + 1) * 16 + 16 + 1 and so on.
 N_PARAMETERS = {
@@ -94,7 +95,7 @@ def test_mean_of_certain_members_is_no_nan():
 
 def test_dropout_by_layer_leaves_out_the_layers_with_0():
     network = build(Architecture((4, 4, 4), dropout=(0.5, 0.0, 0.2)))
-    assert [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)] == [0.5, 0.2]
+    assert [layer.rate for layer in network.layers if isinstance(layer, Dropout)] == [0.5, 0.2]
 
 
 def test_batch_norm_normalises_the_sums_before_the_activation():
@@ -120,7 +121,7 @@ def test_elu_network_gives_the_logit_computed_by_hand():
 def test_dropout_acts_in_training_only_and_keeps_the_mean():
     network = build(Architecture((512,), dropout=0.5))
     x = np.ones((1, 28), np.float32)
-    layer = next(layer for layer in network.layers if isinstance(layer, keras.layers.Dropout))
+    layer = next(layer for layer in network.layers if isinstance(layer, Dropout))
     ones = np.ones((100, 512), np.float32)
     dropped = np.asarray(layer(ones, training=True))
     assert set(np.unique(dropped)) == {0.0, 2.0}
