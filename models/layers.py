@@ -37,7 +37,8 @@ class Dropout(keras.layers.Layer):
         n_values, n_in_draw = tf.reduce_prod(shape), tf.uint32.size // self._bits.size
         seed = tf.cast(self.seed_generator.next(), tf.int32)
         # One algorithm everywhere: XLA, processors and GPUs draw the same.
-        draws = tf.random.stateless_uniform([(n_values + n_in_draw - 1) // n_in_draw], seed, None, None, tf.uint32, "philox")
+        n_draws = (n_values + n_in_draw - 1) // n_in_draw
+        draws = tf.random.stateless_uniform([n_draws], seed, None, None, tf.uint32, "philox")
         return tf.reshape(tf.reshape(tf.bitcast(draws, self._bits), [-1])[:n_values], shape)
 
     def compute_output_shape(self, input_shape):
