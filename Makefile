@@ -22,20 +22,26 @@ READY := $(VENV)/.ready
 # One package of TFDV's comes as C++ source only. Where there is no compiler, the index has one too.
 ZIG := $(CURDIR)/.uv/bin/python -m ziglang
 
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerfile \
 	--build-arg BASE_IMAGE=$(BASE_IMAGE) \
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test bench setup setup-dev lock lint clean image test-image
+.PHONY: run test test-all bench setup setup-dev lock lint clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
 	$(BIN)/higgs run $(if $(DATA),--data '$(DATA)',--simulate --patience 30) $(ARGS)
 
-## Runs the tests, two at a time; ARGS are handed to pytest.
+## Runs the tests but the slow ones, two at a time; ARGS are handed to pytest.
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+## Runs all tests likewise.
+test-all: setup-dev
+	$(PYTEST) $(ARGS)
 
 ## Compares stock TFX with ours at SIZES rows; ARGS are handed to `benchmarks.stages`. DATA has real rows to train on.
 bench: setup

@@ -127,6 +127,7 @@ def in_this_process(command: list[str], environment: dict[str, str], log: str) -
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_path, release):
     parameters = {"data": str(csv_file), "architecture": "tiny", "epochs": 2.0}
@@ -144,6 +145,7 @@ def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_pa
     assert (outputs["higgs-evaluator"]["evaluation"].metadata.get("display_name") is None) == (release == "next")
 
 
+@pytest.mark.slow
 def test_pipeline_that_tunes_trains_the_best_trial_and_keeps_all_on_the_volume(csv_file, tmp_path):
     options = (
         "--image",

@@ -150,17 +150,20 @@ def two_devices() -> dict:
     return finish(start(TWO_DEVICES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_two_devices_train_the_network_that_one_does(two_devices, name):
     assert_equal(two_devices[name], describe(fit(ARCHITECTURES[name], Rules(epochs=3, batch_size=50), TRAIN, VAL)))
 
 
+@pytest.mark.slow
 def test_rest_too_small_for_two_devices_joins_the_step_before_it(two_devices):
     found = two_devices["rest of one row"]
     assert found["n_train"] == 201
     assert np.isfinite(found["weights"]).all()
 
 
+@pytest.mark.slow
 def test_two_devices_drop_other_units(two_devices):
     first, second = two_devices["seeds"]
     assert first != second
@@ -183,6 +186,7 @@ def two_workers(blessed_run, tmp_path_factory) -> tuple[list[dict], Path]:
     return [finish(process) for process in processes], folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_two_workers_train_the_network_that_one_does(two_workers, name):
     (chief, other), _ = two_workers
@@ -190,6 +194,7 @@ def test_two_workers_train_the_network_that_one_does(two_workers, name):
     assert_equal(chief[name], describe(fit(ARCHITECTURES[name], Rules(epochs=3, batch_size=1000), TRAIN, VAL)))
 
 
+@pytest.mark.slow
 def test_chief_alone_writes_the_model_that_one_process_writes(two_workers, blessed_run, tmp_path):
     _, folder = two_workers
     run_fn(arguments(str(blessed_run.folder), str(tmp_path)))

@@ -256,6 +256,7 @@ FIGURES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "width", "dark"), [("light", 1280, False), ("dark", 1280, True), ("phone", 390, False)]
 )

@@ -128,6 +128,7 @@ def portable_run(tmp_path_factory) -> Run:
     return Run(*higgs("run", *SHORT_RUN, "--runner", "portable", "--output", folder), folder)
 
 
+@pytest.mark.slow
 def test_separate_workers_come_to_the_same_verdict(portable_run, blessed_run):
     assert portable_run.exit_code == 0, portable_run.output
     found, expected = portable_run.first_summary, blessed_run.first_summary
@@ -141,12 +142,14 @@ def test_separate_workers_come_to_the_same_verdict(portable_run, blessed_run):
             assert found["models"][name]["slices"][key] == pytest.approx(metrics, abs=1e-6), (name, key)
 
 
+@pytest.mark.slow
 def test_separate_workers_write_the_same_records(portable_run, blessed_run):
     for split in ("train", "val", "eval"):
         found, expected = (read_rows(f"{run.artifact(*EXAMPLES)}/Split-{split}") for run in (portable_run, blessed_run))
         assert np.array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_separate_workers_find_the_same_z_scores(portable_run, blessed_run):
     files = [f"{blessed_run.artifact(*EXAMPLES)}/Split-eval/*"]
     found, expected = (load(files, TransformGraph(run.artifact(*GRAPH)))[0] for run in (portable_run, blessed_run))
@@ -156,6 +159,7 @@ def test_separate_workers_find_the_same_z_scores(portable_run, blessed_run):
 EXAMPLES, GRAPH = ("HiggsExampleGen", "examples"), ("Transform", "transform_graph")
 
 
+@pytest.mark.slow
 def test_each_stage_on_beam_had_workers_of_its_own(portable_run):
     [log] = glob.glob(f"{portable_run.folder}/logs/*")
     assert Path(log).read_text().count("Python sdk harness starting.") >= N_BEAM_STAGES
