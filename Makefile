@@ -8,7 +8,7 @@ SIZES ?= 10000 100000 200000 1000000
 RESULTS ?= runs/benchmarks
 
 # For the image: its name, what it is built on, and what a host needs to reach the index by; see kubeflow/Dockerfile.
-IMAGE ?= higgs:latest
+IMAGE ?= higgs:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?= debian:trixie-slim
 PIP_CONFIG ?=
 CA ?=

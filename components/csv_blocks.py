@@ -11,6 +11,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from components.errors import IngestionError
+from datasets.listing import is_gzipped
 
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
@@ -64,7 +65,7 @@ def open_csv(path: str) -> BinaryIO:
     raw = _open(path)
     magic = raw.read(2)
     raw.seek(0)
-    if path.endswith(".gz"):
+    if is_gzipped(path):
         if magic and magic != GZIP_MAGIC:
             raise IngestionError(
                 f"A .gz file must be gzip data. Received: {path}, which begins with {magic!r}. "

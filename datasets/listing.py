@@ -9,8 +9,9 @@ import urllib.parse
 
 from datasets import DatasetError
 
-SUFFIXES = (".csv", ".csv.gz")
-DATA_FILES = "*.csv*"  # of a folder; `match_files` drops what is neither .csv nor .csv.gz
+SUFFIXES = (".csv", ".csv.gz")  # in any case
+OTHER_SUFFIXES = (".csv.bz2", ".csv.xz", ".csv.zip", ".csv.zst")  # rows all the same, which nobody here unpacks
+DATA_FILES = "*.[cC][sS][vV]*"  # of a folder; `match_files` drops what is neither .csv nor .csv.gz
 HIDDEN = (".", "_")  # as systems begin the names of what they keep beside data: ._rows.csv, _SUCCESS, _temporary
 
 _SPECIAL = re.compile(r"[*?[{]")  # of globs and of TFX's placeholders
@@ -93,10 +94,15 @@ def match_files(pattern: str) -> list[str]:
     """
     paths = _match_remote(pattern) if _is_remote(pattern) else glob.glob(pattern)
     if _SPECIAL.search(_ESCAPED.sub("", pattern)):  # else one file was named outright, and is taken whatever its name
-        paths = [path for path in paths if path.endswith(SUFFIXES) and not _is_hidden(path, pattern)]
+        seen = [path for path in paths if not _is_hidden(path, pattern)]
+        paths = [path for path in seen if path.lower().endswith(SUFFIXES)]
+        if packed := [path for path in seen if path.lower().endswith(OTHER_SUFFIXES)]:
+            raise DatasetError(
+                f"Data are {' or '.join(SUFFIXES)}. Received: {packed[0]}. Compress it with gzip, or move it away."
+            )
     paths.sort(key=_natural_order)
     if not paths:
-        named = _ESCAPED.sub(r"\1", pattern)
+        named = _ESCAPED.sub(r"\1", pattern.removesuffix(f"/{DATA_FILES}"))
         raise DatasetError(
             f"Data must exist. Received: {named}. Check the path; a folder or a glob must hold {' or '.join(SUFFIXES)}."
         )
@@ -105,6 +111,21 @@ def match_files(pattern: str) -> list[str]:
             _check_file(path)
     _check_once(paths)
     return paths
+
+
+def is_gzipped(path: str) -> bool:
+    """Whether a file's name says that its content is gzipped."""
+    return path.lower().endswith(".gz")
+
+
+def stem(path: str) -> str:
+    """A path without .csv, .csv.gz or .gz.
+
+    >>> stem("day-1/HIGGS.CSV.gz")
+    'day-1/HIGGS'
+    """
+    path = path[: -len(".gz")] if is_gzipped(path) else path
+    return path[: -len(".csv")] if path.lower().endswith(".csv") else path
 
 
 def _is_remote(path: str) -> bool:
@@ -141,7 +162,7 @@ def _check_once(paths: list[str]) -> None:
     """Refuses a file beside its compressed or linked self, whose rows would be on several sides of a split."""
     seen: dict[str, str] = {}
     for path in paths:
-        for name in {path.removesuffix(".gz"), path if _is_remote(path) else os.path.realpath(path)}:
+        for name in {stem(path), path if _is_remote(path) else os.path.realpath(path)}:
             other = seen.setdefault(name, path)
             if other != path:
                 raise DatasetError(f"Data must hold a file once. Received: {other} and {path}. Remove one of them.")

@@ -35,6 +35,7 @@ def rejection(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:
 
     def paint(axes):
         efficiency = np.linspace(0.01, 1, N_POINTS)
+        axes.set(xlabel="Signal efficiency", ylabel="1 / background efficiency", yscale="log", xlim=(0, 1))
         for model, curve in curves.items():
             value = curve.rejection(efficiency)
             shown = value <= curve.n_background / FEWEST_PASSING
@@ -42,7 +43,6 @@ def rejection(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:
             axes.plot(efficiency[shown], value[shown], label=labels[model], **style)
             axes.plot(REFERENCE_EFFICIENCY, curve.rejection(REFERENCE_EFFICIENCY), "o", color=ink(COLORS[model]))
         axes.axvline(REFERENCE_EFFICIENCY, color=ink("grey"), linewidth=1, linestyle=":")
-        axes.set(xlabel="Signal efficiency", ylabel="1 / background efficiency", yscale="log", xlim=(0, 1))
         plain_ticks(axes.yaxis)
         legend(axes)
 

@@ -86,6 +86,7 @@ def test_gzip_in_several_members_is_read_to_the_end(tmp_path):
         ("a.csv", b""),
         ("a.csv", b"\n \r\n"),
         ("a.csv.gz", gzip.compress(b"", mtime=0)),
+        ("a.CSV.GZ", gzip.compress(b"", mtime=0)),
         ("a.csv.gz", b""),
         ("a.csv", b"x,y\n"),
     ],

@@ -1,7 +1,10 @@
 """The compiled spec: what Kubeflow Pipelines will and will not take."""
 
+import importlib.metadata
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,15 @@ def test_image_whose_content_changes_under_its_name_is_refused(image):
     "image", ["higgs:1", "registry:5000/higgs:1", "registry/higgs@sha256:0123", "h:latest@sha256:0"]
 )
 def test_image_with_a_tag_or_digest_is_taken(image):
+    assert Target(image).image == image
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_image_as_make_calls_it_is_taken():
+    root = Path(__file__).parent.parent
+    build = subprocess.run(["make", "--dry-run", "image"], cwd=root, check=True, capture_output=True, text=True).stdout
+    [image] = re.findall(r"--tag (\S+)", build)
+    assert image == f"higgs:{importlib.metadata.version('higgs-pipeline')}"
     assert Target(image).image == image
 
 

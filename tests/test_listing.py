@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from datasets import DatasetError
-from datasets.listing import any_span, list_files, match_files, split_pattern, to_local, to_pattern
+from datasets.listing import any_span, list_files, match_files, split_pattern, stem, to_local, to_pattern
 
 
 @pytest.fixture
@@ -94,6 +94,23 @@ def fault(path) -> str:
     return line
 
 
+def test_case_of_a_suffix_is_none_of_ours(folder):
+    make(folder, "a.CSV", "b.csv.GZ", "c.Csv", "d.CSV.gz", "e.CSVX", "f.TXT")
+    found = ["a.CSV", "b.csv.GZ", "c.Csv", "d.CSV.gz"]
+    assert names(folder, folder) == names("*", folder) == found
+    assert [stem(name) for name in found] == ["a", "b", "c", "d"]
+    make(folder, "a.csv.gz")
+    assert f"{folder}/a.CSV and {folder}/a.csv.gz. Remove one" in fault(folder)
+
+
+@pytest.mark.parametrize("name", ["b.csv.bz2", "b.csv.xz", "b.CSV.ZIP", "b.csv.zst"])
+def test_rows_that_are_packed_otherwise_are_refused_instead_of_left_out(folder, name):
+    make(folder, "a.csv", name)
+    expected = f"Data are .csv or .csv.gz. Received: {folder}/{name}. Compress it with gzip, or move it away."
+    assert fault(folder) == fault("*") == expected
+    assert names("*.csv", folder) == ["a.csv"]
+
+
 def test_file_beside_its_compressed_self_is_refused(folder):
     make(folder, "rows.csv", "rows.csv.gz", "other.csv")
     assert f"{folder}/rows.csv and {folder}/rows.csv.gz. Remove one" in fault(folder)
@@ -125,7 +142,7 @@ def test_what_is_no_file_is_refused_at_once(folder):
     assert "Data must exist. Received: " in fault("none.csv")
     assert f"{folder}/[a]/*.csv. Check the path" in fault("[a]/*.csv")
     (folder / "[b]").mkdir()
-    assert f"{folder}/[b]/*.csv*. Check the path" in fault("[b]")
+    assert f"{folder}/[b]. Check the path" in fault("[b]")
     assert "A file:// URL names a file of this machine. Received: file://host/x.csv, of 'host'." in fault(
         "file://host/x.csv"
     )

@@ -129,10 +129,10 @@ def test_events_without_labels_need_none(ways, events, rows, tmp_path, header, s
         names, columns = names[::-1], columns[:, ::-1]
     text = to_csv(columns, ",".join(names) + "\n" if header else "")
     path.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
-    code, output = run(path, tmp_path / "out.csv.gz", *ways["rest"])
+    code, output = run(path, tmp_path / "out.csv.GZ", *ways["rest"])
     assert code == 0
     assert "AUC" not in output
-    lines = gzip.decompress((tmp_path / "out.csv.gz").read_bytes()).decode().splitlines()
+    lines = gzip.decompress((tmp_path / "out.csv.GZ").read_bytes()).decode().splitlines()
     assert lines == [line.split(",")[0] for line in (tmp_path / "labelled.csv").read_text().splitlines()]
 
 

@@ -3,10 +3,14 @@
 import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 
 from report.figures import INKS, draw, ink
+from report.measures import Roc
 from report.page import Page, Section, Table
+from report.run import MODELS
+from report.score_charts import rejection
 from report.training_charts import learning_curves, sweep
 
 GROUNDS = ("#ffffff", "#14171b")  # of the page in light and in dark
@@ -84,6 +88,20 @@ def test_sweep_over_texts_keeps_their_order():
 def test_sweep_over_a_fraction_is_linear():
     points = {"values": [0, 0.3, 0.5], "train": [0.4, 0.5, 0.6], "val": [0.6, 0.55, 0.58], "val_sd": [0.01] * 3}
     assert "logarithmic" not in sweep("sweep", "dropout", points).svg
+
+
+def test_rejection_by_models_that_let_no_background_pass_is_said_and_drawn_without_a_curve():
+    labels = np.repeat([1, 0], 50)
+    perfect = Roc.of(labels, np.repeat([0.9, 0.1], 50))
+    figure = rejection(dict.fromkeys(MODELS, perfect), {name: name for name in MODELS})
+    assert figure.caption.startswith(
+        "At 50% signal efficiency: baseline above 50, as no background row passes, "
+        "candidate above 50, as no background row passes."
+    )
+    assert ">10<" in figure.svg  # the axis has a scale
+    guess = Roc.of(labels, np.full(100, 0.5))
+    figure = rejection({"baseline": guess, "candidate": perfect}, {name: name for name in MODELS})
+    assert "baseline 1.00 ± 0.00, candidate above 50" in figure.caption
 
 
 def test_page_escapes_what_it_is_given_and_keeps_its_pictures_beside_it(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from datasets.listing import stem
 from pipeline.exits import reported
 
 
@@ -35,7 +36,7 @@ def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size,
         raise click.UsageError(f"One model is asked. Received: {' and '.join(given)}. Drop all but one.")
     if version and canary:
         raise click.UsageError(f"One version is asked. Received: --version {version} and --canary. Drop one.")
-    to = to or f"{os.path.basename(events).removesuffix('.gz').removesuffix('.csv')}.predictions.csv"
+    to = to or f"{stem(os.path.basename(events))}.predictions.csv"
     with reported(), _quiet():
         from components.sums import describe
         from datasets.provenance import is_simulated

@@ -17,7 +17,7 @@ from components.csv_rows import RowParser
 from components.errors import IngestionError
 from components.sums import EventSums
 from datasets.files import whole
-from datasets.listing import list_files
+from datasets.listing import is_gzipped, list_files
 from kubeflow.serving.faults import Retries
 from kubeflow.serving.request import checked
 from models.features import COLUMNS, FEATURES, LABEL
@@ -151,7 +151,7 @@ def _progress() -> tqdm:
 @contextlib.contextmanager
 def _complete(path: str) -> Iterator[TextIO]:
     """A file to write to that appears under its name when the context ends well, and not at all otherwise."""
-    gzipped = path.endswith(".gz")
+    gzipped = is_gzipped(path)
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(whole(path, "wb" if gzipped else "w"))
