@@ -1,9 +1,6 @@
 """Runs and schedules, against a server that speaks Kubeflow's API and takes nothing that its own models do not know."""
 
-import datetime
-import ipaddress
 import json
-import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +9,8 @@ from urllib.parse import parse_qs, urlparse
 import kfp_server_api
 import pytest
 import yaml
+from certificates import self_signed
 from conftest import higgs
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -374,22 +369,7 @@ def test_failed_run_says_what_the_server_says(client, server, package, nodes, ca
 @pytest.fixture
 def authority(server, tmp_path):
     """The file of a certificate of a private authority's, which `server` now shows."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "higgs")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "ca.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (tmp_path / "key.pem").write_bytes(encoded)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path, tmp_path / "key.pem")
+    path, context = self_signed(tmp_path, "127.0.0.1")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.url = server.url.replace("http:", "https:")
     return str(path)

@@ -1,0 +1,240 @@
+"""The compiled pipeline under Kubeflow's own compiler, driver and launcher.
+
+KFP_BIN names the folder with the three programs: `compiler`, `driver` and `launcher-v2`, as `go build` makes them of
+`backend/src/v2/cmd` of kubeflow/pipelines (CGO_ENABLED=0, so that they run in any image). The compiler of 2.5.0 to
+2.17.0 panics, since it never initializes the proxy that its templates mention: its `main` must first call
+`proxy.InitializeConfigWithEnv()` of backend/src/apiserver/config/proxy. KFP_IMAGE names the image to run the tasks in
+with Docker; without it they run on this machine.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow_model_analysis as tfma
+import yaml
+from click.testing import CliRunner
+from conftest import Run, make_rows, to_csv
+from kubeflow_argo import PodFailed, Workflow
+from kubeflow_pods import refusal
+from kubeflow_services import BUCKET, Services
+
+from components.metrics import BCE
+from kubeflow.cli import kubeflow
+from kubeflow.parameters import TUNER
+from kubeflow.resources import NEEDS
+
+PROGRAMS = Path(os.environ.get("KFP_BIN", ""))
+IMAGE = os.environ.get("KFP_IMAGE", "")
+TASKS = set(NEEDS) - {TUNER}
+LOGS = re.compile(r"executor-logs(-\d)?$")  # 2.17 adds the attempt
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("KFP_BIN" not in os.environ, reason="KFP_BIN names no folder with Kubeflow's programs"),
+    pytest.mark.skipif(bool(refusal()), reason=f"no mount namespaces here: {refusal()}"),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Where pipelines run.
+
+    Attributes:
+      services: what the programs talk to.
+      folder: for everything.
+      volume: what the claim `higgs` stands for; pods see it as /higgs.
+    """
+
+    services: Services
+    folder: Path
+
+    @property
+    def volume(self) -> Path:
+        return self.folder / "volume"
+
+    def workflow(self, name: str, parameters: dict, *options: str, edit=lambda spec: None) -> Workflow:
+        """A run compiled by `higgs kubeflow compile` with options, then by Kubeflow; `edit` changes the spec between."""
+        folder = self.folder / name
+        folder.mkdir()
+        arguments = ["compile", "--to", str(folder / "pipeline.yaml"), "--image", IMAGE or "higgs:1"]
+        arguments += ["--data", "/higgs/rows.csv", "--simulated", "--output", "/higgs", "--volume", "higgs:/higgs"]
+        result = CliRunner().invoke(kubeflow, [*arguments, *options])
+        assert result.exit_code == 0, result.output
+        spec, platform = yaml.safe_load_all((folder / "pipeline.yaml").read_text())
+        edit(spec)
+        job = {"name": name, "pipelineSpec": spec, "runtimeConfig": {"parameterValues": parameters}}
+        (folder / "job.json").write_text(json.dumps(job))
+        compiler = [PROGRAMS / "compiler", "--job", folder / "job.json"]
+        compiled = subprocess.run(compiler, capture_output=True, text=True)
+        assert compiled.returncode == 0, compiled.stderr
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        claims = {"higgs": self.volume}
+        manifest = yaml.safe_load(compiled.stdout)
+        return Workflow(manifest, PROGRAMS, self.services, folder, claims, executors, IMAGE)
+
+    def outputs(self, run: Workflow, task: str) -> dict:
+        """Key to the artifact that ML Metadata has of a task's output."""
+        store = self.services.metadata()
+        [context] = [found for found in store.get_contexts_by_type("system.PipelineRun") if found.name == run.uid]
+        found = store.get_artifacts_by_context(context.id)
+        return {artifact.uri.rsplit("/", 1)[1]: artifact for artifact in found if f"/{task}/" in artifact.uri}
+
+    def objects(self, uri: str) -> dict[str, bytes]:
+        """Key below the URI to the object's content."""
+        prefix = uri.removeprefix(f"minio://{BUCKET}/")
+        pages = self.services.objects.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        client = self.services.objects
+        return {key[len(prefix) + 1 :]: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "volume").mkdir()
+    (folder / "volume").chmod(0o777)  # the image's user is another than this machine's
+    services = Services(folder)
+    with services.running():
+        yield Cluster(services, folder)
+
+
+@pytest.fixture(scope="module")
+def small(cluster) -> str:
+    """The path, as pods see it, of a few rows."""
+    (cluster.volume / "small.csv").write_text(to_csv(make_rows(400)))
+    return "/higgs/small.csv"
+
+
+VERSIONED = ("--data-version", "1")
+
+
+@pytest.fixture(scope="module")
+def parameters(cluster, blessed_run: Run) -> dict:
+    """Run-time parameters for the rows and settings of `blessed_run`."""
+    [data] = (blessed_run.folder / "data").glob("*.csv")
+    shutil.copy(data, cluster.volume / "rows.csv")
+    return {"architecture": "medium", "epochs": 30.0}
+
+
+@pytest.fixture(scope="module")
+def run(cluster, parameters) -> Workflow:
+    """The pipeline, run to its end."""
+    workflow = cluster.workflow("first", parameters, *VERSIONED)
+    workflow.run()
+    return workflow
+
+
+def executors(tasks) -> set[str]:
+    return {f"root/{task}/executor" for task in tasks}
+
+
+def properties(artifact) -> dict:
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in artifact.custom_properties.items()}
+
+
+def test_every_task_succeeds_at_its_first_attempt(run):
+    assert run.attempts == dict.fromkeys(executors(TASKS), 1)
+
+
+def test_figures_are_those_of_a_local_run(cluster, run, blessed_run, tmp_path):
+    verdict = blessed_run.first_summary["verdict"]
+    outputs = cluster.outputs(run, "higgs-evaluator")
+    assert properties(outputs["blessing"])["blessed"] == verdict["blessed"] == 1
+    for name, content in cluster.objects(outputs["evaluation"].uri).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for model in ("candidate", "baseline"):
+        result = tfma.load_eval_result(str(tmp_path), model_name=model)
+        [overall] = [values for key, values in result.slicing_metrics if not key]
+        assert overall[""][""][BCE]["doubleValue"] == pytest.approx(verdict[model], abs=1e-6)
+
+
+def test_blessed_model_is_pushed_to_the_volume(cluster, run):
+    [version] = (cluster.volume / "serving" / "higgs").iterdir()
+    assert (version / "saved_model.pb").exists()
+    pushed = properties(cluster.outputs(run, "higgs-pusher")["pushed_model"])
+    assert pushed["pushed_destination"] == f"/higgs/serving/higgs/{version.name}"
+
+
+def test_metadata_has_the_types_of_the_spec_and_no_folder_of_a_pod(cluster, run):
+    store = cluster.services.metadata()
+    types = {kind.id: kind.name for kind in store.get_artifact_types()}
+    examples = cluster.outputs(run, "higgs-example-gen")["examples"]
+    assert types[examples.type_id] == "tfx.Examples"
+    assert properties(examples)["origin"] == "simulated"
+    blessing = properties(cluster.outputs(run, "higgs-evaluator")["blessing"])
+    model = cluster.outputs(run, "trainer-candidate")["model"]
+    assert (blessing["current_model"], blessing["current_model_id"]) == (model.uri, str(model.id))
+    for task in TASKS:
+        for artifact in cluster.outputs(run, task).values():
+            assert artifact.uri.startswith(f"minio://{BUCKET}/v2/artifacts/higgs/{run.uid}/{task}/")
+            assert "/minio/" not in str(artifact)
+
+
+def test_log_of_every_task_is_published(cluster, run):
+    for task in TASKS:
+        [log] = [artifact for name, artifact in cluster.outputs(run, task).items() if LOGS.fullmatch(name)]
+        [content] = cluster.objects(log.uri).values()
+        assert content
+
+
+def test_nothing_is_asked_of_kubernetes_but_the_launcher_s_settings_and_keys(cluster, run):
+    paths = {"configmaps/kfp-launcher", "secrets/mlpipeline-minio-artifact"}
+    assert set(cluster.services.requests) == {f"GET /api/v1/namespaces/kubeflow/{path}" for path in paths}
+
+
+def test_cache_stands_in_for_all_but_what_depends_on_the_served_model(cluster, run, parameters):
+    again = cluster.workflow("again", parameters, *VERSIONED)
+    again.run()
+    assert set(again.attempts) == executors({"higgs-evaluator", "higgs-pusher"})
+    assert again.skipped == executors(TASKS - {"higgs-evaluator", "higgs-pusher"})
+    # The same network once more is no improvement on what is served.
+    assert len(list((cluster.volume / "serving" / "higgs").iterdir())) == 1
+
+
+def test_pipeline_that_tunes_trains_the_best_trial(cluster, small):
+    options = ("--tune", "--set", "tuner.trials=2")
+    tuned = cluster.workflow("tuned", {"data": small, "architecture": "small", "epochs": 2.0}, *options)
+    tuned.run()
+    assert tuned.attempts == dict.fromkeys(executors(NEEDS), 1)
+    results = cluster.objects(cluster.outputs(tuned, "tuner")["tuner_results"].uri)
+    history = cluster.objects(cluster.outputs(tuned, "trainer-candidate")["model_run"].uri)
+    scores = [trial["score"] for trial in json.loads(results["tuner_results.json"])]
+    assert len(scores) == 2
+    assert json.loads(history["history.json"])["summary"]["val"]["bce"] == min(scores)
+
+
+def test_failing_task_is_tried_again_and_its_line_is_in_each_published_log(cluster):
+    options = ("--need", "higgs-example-gen.retries=1", "--need", "import-schema-gen.retries=1")
+    failing = cluster.workflow("failing", {"data": "/higgs/nowhere.csv"}, *options)
+    with pytest.raises(PodFailed):
+        failing.run()
+    [path] = [path for path, attempts in failing.attempts.items() if attempts == 2]
+    assert path == "root/higgs-example-gen/executor"
+    logs = [artifact for name, artifact in cluster.outputs(failing, "higgs-example-gen").items()]
+    assert logs
+    for log in logs:
+        assert LOGS.search(log.uri)
+        assert b"Error: Data must exist. Received: /higgs/nowhere.csv." in cluster.objects(log.uri)[""]
+
+
+def test_task_fails_if_kubeflow_s_own_output_is_taken_for_one_of_ours(cluster, small):
+    """Shows what the entrypoint's `--outputs` is for: releases since 2.5 make a file where a folder would go."""
+
+    def claim_logs(spec):
+        arguments = spec["deploymentSpec"]["executors"]["exec-higgs-example-gen"]["container"]["args"]
+        arguments[arguments.index("--outputs") + 1] += ",executor-logs"
+
+    options = ("--need", "higgs-example-gen.retries=0")
+    claimed = cluster.workflow("claimed", {"data": small}, *options, edit=claim_logs)
+    with pytest.raises(PodFailed) as caught:
+        claimed.run()
+    path, log = caught.value.args
+    assert path == "root/higgs-example-gen/executor"
+    assert "FileExistsError" in Path(log).read_text()
