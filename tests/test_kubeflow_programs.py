@@ -59,7 +59,7 @@ class Cluster:
         return self.folder / "volume"
 
     def workflow(self, name: str, parameters: dict, *options: str, edit=lambda spec: None) -> Workflow:
-        """A run compiled by `higgs kubeflow compile` with options, then by Kubeflow; `edit` changes the spec between."""
+        """A run, compiled by `higgs kubeflow compile` with options and then by Kubeflow; `edit` changes the spec."""
         folder = self.folder / name
         folder.mkdir()
         arguments = ["compile", "--to", str(folder / "pipeline.yaml"), "--image", IMAGE or "higgs:1"]
