@@ -5,11 +5,13 @@ are made while the network trains, in bounded memory, from a seed of their own, 
 the same settings.
 """
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -26,13 +28,26 @@ LEARNING_RATE = 1e-3  # falls to 0 along a cosine
 FINE_TUNING = 0.1  # of the learning rate that real rows have where nothing came before them
 
 
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """What came of it.
+
+    Attributes:
+      weights: of the network, as Keras lists them.
+      record: `n_rows`, `generator` and `seed` of the events, and `seconds`.
+    """
+
+    weights: list[np.ndarray]
+    record: dict
+
+
 def pretrain(
     network: keras.Model,
     n_rows: int,
     seed: int,
     normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor],
     replicas: Replicas,
-) -> dict:
+) -> Pretrained:
     """Trains a network on simulated events.
 
     Args:
@@ -41,9 +56,6 @@ def pretrain(
       seed: of the order within a chunk.
       normalize: from 28 named float32 [n] to what the network takes.
       replicas: who trains together.
-
-    Returns:
-      What the record of the training says: `n_rows`, the generator's version and seed, and seconds.
     """
     started = time.monotonic()
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=-(-n_rows // BATCH_ROWS))
@@ -66,4 +78,5 @@ def pretrain(
             bar.set_postfix(bce=f"{means['bce']:.4f}", refresh=False)
             bar.update(len(rows))
     seconds = round(time.monotonic() - started, 3)
-    return {"n_rows": n_rows, "generator": GENERATOR_VERSION, "seed": SEED, "seconds": seconds}
+    record = {"n_rows": n_rows, "generator": GENERATOR_VERSION, "seed": SEED, "seconds": seconds}
+    return Pretrained(network.get_weights(), record)

@@ -18,7 +18,7 @@ from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
 from models.optimizers import Adam
-from models.pretraining import FINE_TUNING, pretrain
+from models.pretraining import FINE_TUNING, Pretrained, pretrain
 from models.replicas import Replicas, choose_strategy
 from models.rules import BaselineRules, Rules
 from models.signatures import export
@@ -35,11 +35,13 @@ class Training:
       history: metric to its values by epoch.
       summary: epochs, best_epoch (from 1), seconds, parameters, and `train` and `val` metrics of the best weights;
         `finished`, whether patience ended it and not the limit on epochs.
+      pretrained: what it began with, where the architecture has pretraining.
     """
 
     network: keras.Model
     history: dict[str, list[float]]
     summary: dict
+    pretrained: Pretrained | None = None
 
 
 def fit(
@@ -51,6 +53,7 @@ def fit(
     augmentation: Augmentation | None = None,
     replicas: Replicas | None = None,
     normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor] | None = None,
+    pretrained: Pretrained | None = None,
 ) -> Training:
     """Trains a network until its validation binary crossentropy stops improving, and keeps the best epoch's weights.
 
@@ -65,6 +68,7 @@ def fit(
       augmentation: of the training rows, for an architecture that asks for it.
       replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
       normalize: from 28 named float32 [n] to features, for an architecture with pretraining.
+      pretrained: that of an earlier training of this architecture with this seed and `normalize`, to spare another.
     """
     replicas = replicas or Replicas()
     if architecture.augment and augmentation is None:
@@ -83,9 +87,12 @@ def fit(
     started = time.monotonic()
     with replicas.strategy.scope():
         network = build(architecture, rules.seed, train[0].shape[1])
-        simulated = {}
         if architecture.pretrain:
-            simulated = pretrain(network, architecture.pretrain, rules.seed, normalize, replicas)
+            if pretrained is None:
+                pretrained = pretrain(network, architecture.pretrain, rules.seed, normalize, replicas)
+                # Its random numbers begin anew, as they do when the weights come from an earlier training.
+                network = build(architecture, rules.seed, train[0].shape[1])
+            network.set_weights(pretrained.weights)
             rules = dataclasses.replace(rules, learning_rate=FINE_TUNING * rules.learning_rate)
         loop = Loop(
             network,
@@ -108,9 +115,9 @@ def fit(
         **metrics,
         "architecture": architecture.to_dict(),
         "rules": dataclasses.asdict(rules),
-        "pretraining": simulated,
+        "pretraining": pretrained.record if pretrained else {},
     }
-    return Training(_on_one_device(network, architecture, replicas), history.history, summary)
+    return Training(_on_one_device(network, architecture, replicas), history.history, summary, pretrained)
 
 
 def _on_one_device(network: keras.Model, architecture: Architecture, replicas: Replicas) -> keras.Model:

@@ -72,11 +72,12 @@ def _reason(best: dict, study: dict) -> str:
         return (
             f"No network has a lower binary crossentropy on {study['scored']} rows than the baseline, {best['name']}."
         )
-    meaning = {"better": "more than noise explains", "noise": "within the noise", "worse": "worse"}[best["verdict"]]
+    meaning = {"better": "More than noise explains", "noise": "Within the noise", "worse": "Worse"}[best["verdict"]]
     return (
         f"On {study['origin']} rows ({study['scored']}) its binary crossentropy differs from that of "
         f"{study['baseline']} by {number(best['difference'], sign=True)} nats, with {study['confidence']:.0%} "
-        f"confidence {interval(best['interval_with_seeds'])}: {meaning}."
+        f"confidence {interval(best['interval_with_seeds'])}. {meaning} by {study['correction']}'s method over all "
+        f"comparisons: p = {best['p_adjusted']:.2g}."
     )
 
 
@@ -95,6 +96,7 @@ def _ranking(study: dict) -> Section:
                 f"{place}. {entry['name']}",
                 _mean(entry["eval"]),
                 difference if entry in compared else "",
+                f"{entry['p_adjusted']:.2g}" if entry in compared else "",
                 entry["verdict"],
                 _mean(entry["val"]),
                 _mean(entry["auc"]),
@@ -102,10 +104,13 @@ def _ranking(study: dict) -> Section:
                 architecture(entry["architecture"]),
             ]
         )
-    head = ["network", study["scored"], "difference (interval)", "verdict", "val", "AUC", "best epoch", "architecture"]
+    head = ["network", study["scored"], "difference (interval)", "p", "verdict", "val", "AUC", "best epoch"]
+    head.append("architecture")
     caption = (
         f"{study['scored']}, val: binary crossentropy in nats, mean and standard deviation over seeds. difference: to "
-        f"{baseline}; below 0 is better. AUC: on {study['scored']}."
+        f"{baseline}; below 0 is better. p: of the interval with seeds, by {study['correction']}'s method for "
+        f"{len(compared)} comparisons; the verdict is noise from {1 - study['confidence']:.2g} on. AUC: on "
+        f"{study['scored']}."
     )
     marked = [place for place, entry in enumerate(study["architectures"]) if entry not in compared]
     entries = [entry | {"intervals": [entry["interval"], entry["interval_with_seeds"]]} for entry in compared]

@@ -34,7 +34,7 @@ class Dataset:
     Attributes:
       train: to train on, or to divide into folds; val: stops training; eval: is scored at the end. Where a network
         takes physics columns, they stand behind the 28.
-      raw: the features of `train` before normalisation, float32 [n_train, 28].
+      raw: the features of `train`, `val` and `eval`, in this order, before normalisation, float32 [n, 28].
       transforms: `Architecture.inputs` to what makes such features of raw ones.
       origin: `real` or `simulated`.
       files: what was read, as ingestion recorded it.
@@ -58,14 +58,19 @@ class Dataset:
             digest.update(np.ascontiguousarray(tensor[:, : len(FEATURES)]))
         return digest.hexdigest()
 
-    def part(self, rows: tf.Tensor, inputs: str) -> tuple[Rows, Augmentation]:
-        """Some rows of `train`, by index, as networks of these `inputs` take them, and their augmentation."""
-        features, labels = (tf.gather(tensor, rows) for tensor in self.train)
-        return (self.taken(features, inputs), labels), Augmentation(tf.gather(self.raw, rows), self.transforms[inputs])
+    @functools.cached_property
+    def all(self) -> Rows:
+        """The rows of `train`, `val` and `eval`, in this order."""
+        return tuple(tf.concat(tensors, 0) for tensors in zip(self.train, self.val, self.eval, strict=True))
 
-    def taken(self, features: tf.Tensor, inputs: str) -> tf.Tensor:
-        """What networks of these `Architecture.inputs` take of the features."""
-        return features[:, : self.transforms[inputs].n_inputs]
+    def part(self, rows: np.ndarray, inputs: str) -> Rows:
+        """Some of all rows, by index, as networks of these `Architecture.inputs` take them."""
+        features, labels = (tf.gather(tensor, rows) for tensor in self.all)
+        return features[:, : self.transforms[inputs].n_inputs], labels
+
+    def augmentation(self, rows: np.ndarray, inputs: str) -> Augmentation:
+        """That of some of all rows, by index."""
+        return Augmentation(tf.gather(self.raw, rows), self.transforms[inputs])
 
 
 def materialize(config: Config, architectures: Sequence[Architecture]) -> Dataset:
@@ -83,7 +88,7 @@ def materialize(config: Config, architectures: Sequence[Architecture]) -> Datase
         LOGGER.warning("%s", remark)
     return Dataset(
         **{split: load(patterns, widest) for split, patterns in files.items()},
-        raw=load_raw(files["train"], widest),
+        raw=load_raw([pattern for patterns in files.values() for pattern in patterns], widest),
         transforms=transforms,
         origin=examples.custom_properties[ORIGIN_PROPERTY].string_value,
         files=ingested["files"],

@@ -13,7 +13,7 @@ from datasets.files import whole
 from models.rules import Rules
 from study.data import Dataset
 from study.plan import Sweep
-from study.statistics import CONFIDENCE, compare, mean_and_sd
+from study.statistics import CONFIDENCE, CORRECTION, adjusted, compare, mean_and_sd
 from study.trainings import Result
 
 
@@ -28,15 +28,13 @@ def rank(results: list[Result], labels: np.ndarray, baseline: str) -> list[dict]
     Returns:
       For each variant `name`, `architecture`, `rules`, `n_rows`, means and standard deviations over repeats of `train`
       and `val` (of the best epoch), `eval` (on the scored rows), `auc` and `best_epoch`, the fields of `Comparison`
-      with the baseline, and `trainings`.
+      with the baseline, `p_adjusted`, `verdict` (`better` or `worse` if `p_adjusted` is significant, else `noise`), and
+      `trainings`.
     """
     [reference] = [result for result in results if result.variant.name == baseline]
     ranked = []
     for result in results:
         losses = result.losses(labels)
-        comparison = dataclasses.asdict(compare(losses, reference.losses(labels)))
-        if result is reference:
-            comparison |= {"interval": (0.0, 0.0), "interval_with_seeds": (0.0, 0.0), "verdict": "baseline"}
         summaries = [record["summary"] for record in result.records]
         entry = {
             "name": result.variant.name,
@@ -50,8 +48,21 @@ def rank(results: list[Result], labels: np.ndarray, baseline: str) -> list[dict]
             "best_epoch": float(np.mean([summary["best_epoch"] for summary in summaries])),
             "trainings": result.records,
         }
-        ranked.append(entry | comparison)
+        ranked.append(entry | dataclasses.asdict(compare(losses, reference.losses(labels))))
+    _judge(ranked, baseline)
     return sorted(ranked, key=lambda entry: entry["eval"]["mean"])
+
+
+def _judge(entries: list[dict], baseline: str) -> None:
+    """Adds `p_adjusted` and `verdict` to the entries: all of them together are one family of comparisons."""
+    compared = [entry for entry in entries if entry["name"] != baseline]
+    for entry, p_value in zip(compared, adjusted([entry["p_value"] for entry in compared]), strict=True):
+        found = "better" if entry["difference"] < 0 else "worse"
+        entry |= {"p_adjusted": float(p_value), "verdict": found if p_value < 1 - CONFIDENCE else "noise"}
+    for entry in entries:
+        if entry["name"] == baseline:
+            entry |= {"interval": (0.0, 0.0), "interval_with_seeds": (0.0, 0.0), "p_value": None}
+            entry |= {"p_adjusted": None, "verdict": "baseline"}
 
 
 def summarize(dataset: Dataset, rules: Rules, baseline: str, n_repeats: int, n_folds: int) -> dict:
@@ -64,8 +75,9 @@ def summarize(dataset: Dataset, rules: Rules, baseline: str, n_repeats: int, n_f
         "baseline": baseline,
         "repeats": n_repeats,
         "folds": n_folds,
-        "scored": "train, out of fold" if n_folds else "eval",
+        "scored": "all, out of fold" if n_folds else "eval",
         "confidence": CONFIDENCE,
+        "correction": CORRECTION,
     }
 
 
@@ -94,7 +106,7 @@ def show(study: dict, folder: str) -> None:
         f"{study['repeats']} repeats; intervals of {study['confidence']:.0%}"
     )
     table = Table("name", "val", "eval", "AUC", f"minus {study['baseline']}", title=title, title_justify="left")
-    for column in ("these networks", "with seeds", "so it is"):
+    for column in ("these networks", "with seeds", f"p ({study['correction']})", "verdict"):
         table.add_column(column)
     for entry in study["architectures"]:
         table.add_row(
@@ -104,6 +116,7 @@ def show(study: dict, folder: str) -> None:
             f"{entry['difference']:+.4f}",
             _span(entry["interval"]),
             _span(entry["interval_with_seeds"]),
+            "" if entry["p_adjusted"] is None else f"{entry['p_adjusted']:.2g}",
             entry["verdict"],
         )
     console = Console(highlight=False, width=None if Console().is_terminal else 140)

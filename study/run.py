@@ -18,7 +18,7 @@ def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str 
       config: the rows, the rules and the places.
       planned: what to train.
       n_repeats: seeds for each.
-      n_folds: of cross-validation over the training split; 0 to score the eval split.
+      n_folds: of cross-validation over all rows; 0 to score the eval split.
       title: the folder below `studies`; what is studied if None.
 
     Returns:

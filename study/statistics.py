@@ -9,11 +9,13 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy.special import stdtr
 from sklearn.model_selection import StratifiedKFold
 
 from components.paired import PairedSums, quantile
 
 CONFIDENCE = 0.95
+CORRECTION = "Holm"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,15 +24,16 @@ class Comparison:
 
     Attributes:
       difference: mean crossentropy minus the baseline's, over events and repeats, in nats.
-      interval: of the difference, for these very networks: paired over events.
+      interval: of the difference, for the trained networks: paired over events.
       interval_with_seeds: of the difference, for networks trained with other seeds, too.
-      verdict: `better` or `worse` if the interval with seeds leaves out 0, else `noise`.
+      p_value: how often a difference this large comes about where there is none; its complement is the confidence at
+        which `interval_with_seeds` ends at 0.
     """
 
     difference: float
     interval: tuple[float, float]
     interval_with_seeds: tuple[float, float]
-    verdict: str
+    p_value: float
 
 
 def compare(losses: np.ndarray, baseline: np.ndarray, confidence: float = CONFIDENCE) -> Comparison:
@@ -52,19 +55,38 @@ def compare(losses: np.ndarray, baseline: np.ndarray, confidence: float = CONFID
         n_repeats = len(repeats)
         if n_repeats > 1:
             parts.append((repeats.mean(axis=1).var(ddof=1) / n_repeats, n_repeats - 1))
-    interval = _around(paired.mean, parts, confidence)
-    verdict = "better" if interval[1] < 0 else "worse" if interval[0] > 0 else "noise"
-    return Comparison(paired.mean, paired.interval(confidence), interval, verdict)
+    error, n_free = _combined(parts)
+    half = error * quantile(confidence, n_free)
+    p_value = 2 * float(stdtr(n_free, -abs(paired.mean) / error)) if error else float(paired.mean == 0)
+    return Comparison(paired.mean, paired.interval(confidence), (paired.mean - half, paired.mean + half), p_value)
 
 
-def _around(mean: float, parts: list[tuple[float, int]], confidence: float) -> tuple[float, float]:
-    """The interval of a sum whose parts have these variances, each with its degrees of freedom."""
+def _combined(parts: list[tuple[float, int]]) -> tuple[float, float]:
+    """Standard error of a sum whose parts have these variances and degrees of freedom, and its degrees of freedom."""
     variance = sum(part for part, _ in parts)
     if not variance > 0:
-        return mean, mean
-    n_free = variance**2 / sum(part**2 / free for part, free in parts)
-    half = math.sqrt(variance) * quantile(confidence, n_free)
-    return mean - half, mean + half
+        return 0.0, parts[0][1]
+    return math.sqrt(variance), variance**2 / sum(part**2 / free for part, free in parts)
+
+
+def adjusted(p_values) -> np.ndarray:
+    """Corrects p-values for being several, by Holm's method (Scandinavian Journal of Statistics 6 (1979) 65).
+
+    Whoever calls those below a level significant is wrong about any of them no more often than the level says, however
+    the comparisons depend on each other.
+
+    Args:
+      p_values: float [n], in any order.
+
+    Returns:
+      float64 [n], in the same order, at most 1.
+    """
+    p_values = np.asarray(p_values, np.float64)
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    result = np.empty_like(stepped)
+    result[order] = np.minimum(stepped, 1.0)
+    return result
 
 
 def mean_and_sd(values) -> dict[str, float | None]:

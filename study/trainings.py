@@ -18,6 +18,7 @@ from tqdm import tqdm
 from components.sums import crossentropies
 from datasets.files import whole
 from models.errors import ModelError
+from models.pretraining import Pretrained
 from models.rules import Rules
 from models.training import fit
 from pipeline.digest import TRAINING, digest_source
@@ -27,6 +28,7 @@ from study.statistics import stratified_folds
 
 LOGGER = logging.getLogger("higgs.study")
 SCORED_ROWS = 16_384  # per step of scoring
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)  # of damaged .npz files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Task:
     Attributes:
       variant: what is trained.
       repeat: which seed, from 0.
-      fold: which fold of the training split is left out and scored; None to score the eval split.
+      fold: which fold of all rows is scored, while the next one stops the training and the others are trained on; None
+        for the splits as they are: `eval` is scored.
     """
 
     variant: Variant
@@ -83,7 +86,7 @@ class Trainings:
         Args:
           dataset: the rows.
           n_repeats: trainings of each variant, with seeds one after another.
-          n_folds: of the training split, each left out once and scored; 0 to score the eval split instead.
+          n_folds: of all rows, each scored once by networks that have not seen it; 0 to score the eval split instead.
           folder: where finished trainings are kept.
         """
         self._dataset = dataset
@@ -91,14 +94,15 @@ class Trainings:
         self._n_repeats = n_repeats
         self._folds = None
         if n_folds:
-            self._folds = stratified_folds(np.ravel(dataset.train[1]), n_folds)
-        self._digests = [dataset.digest, digest_source(*TRAINING), str(n_folds)]
+            self._folds = stratified_folds(np.ravel(dataset.all[1]), n_folds)
+        self._digests = [dataset.digest, digest_source(*TRAINING)]
+        self._divided = f"{n_folds} folds of all rows" if n_folds else "splits"
         os.makedirs(folder, exist_ok=True)
 
     @property
     def labels(self) -> np.ndarray:
         """Of the scored rows, [n_scored]."""
-        return np.ravel(self._dataset.eval[1] if self._folds is None else self._dataset.train[1])
+        return np.ravel(self._dataset.eval[1] if self._folds is None else self._dataset.all[1])
 
     def of(self, variants: Sequence[Variant]) -> list[Result]:
         """Trains each variant as often as is asked, but for what is already there, with a bar over trainings.
@@ -106,11 +110,11 @@ class Trainings:
         Raises:
           ModelError: a variant asks for more rows than there are.
         """
-        n_rows = self._dataset.train[0].shape[0]
+        n_rows = min(len(self._parts(fold)[0]) for fold in self._numbers())
         for variant in variants:
             if (variant.n_rows or 0) > n_rows:
                 raise ModelError(
-                    f"The training split has {n_rows:,} rows. Received: rows = {variant.n_rows:,}. Ask for fewer."
+                    f"A training has at most {n_rows:,} rows. Received: rows = {variant.n_rows:,}. Take fewer."
                 )
         tasks = [
             task for repeat in range(self._n_repeats) for variant in variants for task in self._tasks(variant, repeat)
@@ -122,33 +126,42 @@ class Trainings:
                 self._train(task)
         return [self._result(variant) for variant in variants]
 
+    def _numbers(self) -> Sequence[int | None]:
+        """Of the folds."""
+        return [None] if self._folds is None else range(self._folds.max() + 1)
+
+    def _parts(self, fold: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which of all rows are trained on, stop the training, and are scored."""
+        if fold is not None:
+            following = (fold + 1) % (self._folds.max() + 1)
+            trained = (self._folds != fold) & (self._folds != following)
+            return tuple(np.flatnonzero(part) for part in (trained, self._folds == following, self._folds == fold))
+        n_train, n_val, n_eval = (len(rows[1]) for rows in (self._dataset.train, self._dataset.val, self._dataset.eval))
+        return tuple(np.split(np.arange(n_train + n_val + n_eval), [n_train, n_train + n_val]))
+
     def _tasks(self, variant: Variant, repeat: int) -> Iterator[Task]:
-        folds = [None] if self._folds is None else range(self._folds.max() + 1)
-        return (Task(variant, repeat, fold) for fold in folds)
+        return (Task(variant, repeat, fold) for fold in self._numbers())
 
     def _path(self, task: Task) -> str:
         """Where a training is kept: under a digest of everything that decides it."""
         variant = task.variant
-        key = [
-            *self._digests,
-            variant.architecture.to_dict(),
-            dataclasses.asdict(task.rules),
-            variant.n_rows,
-            task.fold,
-        ]
-        text = json.dumps(key, sort_keys=True)
+        rules = dataclasses.asdict(task.rules)
+        return self._named(self._divided, variant.architecture.to_dict(), rules, variant.n_rows, task.fold)
+
+    def _named(self, *key) -> str:
+        text = json.dumps([*self._digests, *key], sort_keys=True)
         return os.path.join(self._folder, hashlib.sha256(text.encode()).hexdigest()[:24] + ".npz")
 
     def _kept(self, task: Task) -> tuple[dict, np.ndarray] | None:
         """The record and the probabilities of a finished training; None if there is none, or none that can be read."""
         path = self._path(task)
-        n_scored = len(self.labels) if task.fold is None else np.count_nonzero(self._folds == task.fold)
+        n_scored = len(self._parts(task.fold)[2])
         if not os.path.exists(path):
             return None
         try:
             with np.load(path) as kept:
                 record, probabilities = json.loads(str(kept["record"])), kept["probabilities"]
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        except UNREADABLE:
             probabilities = np.empty(0)
         if probabilities.shape != (n_scored,):
             LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)
@@ -156,22 +169,48 @@ class Trainings:
         return record, probabilities
 
     def _train(self, task: Task) -> None:
-        dataset, variant = self._dataset, task.variant
-        inputs = variant.architecture.inputs
-        rows = np.arange(dataset.train[0].shape[0])
-        scored = dataset.eval[0]
-        if task.fold is not None:
-            scored = tf.boolean_mask(dataset.train[0], self._folds == task.fold)
-            rows = rows[self._folds != task.fold]
-        train, augmentation = dataset.part(rows[: variant.n_rows], inputs)
-        val = dataset.taken(dataset.val[0], inputs), dataset.val[1]
-        normalize = dataset.transforms[inputs]
-        training = fit(variant.architecture, task.rules, train, val, augmentation=augmentation, normalize=normalize)
+        dataset, architecture = self._dataset, task.variant.architecture
+        trained, validated, scored = self._parts(task.fold)
+        trained = trained[: task.variant.n_rows]
+        train, val, rest = (dataset.part(rows, architecture.inputs) for rows in (trained, validated, scored))
+        kept = self._pretrained(task)
+        training = fit(
+            architecture,
+            task.rules,
+            train,
+            val,
+            augmentation=dataset.augmentation(trained, architecture.inputs) if architecture.augment else None,
+            normalize=dataset.transforms[architecture.inputs],
+            pretrained=kept,
+        )
+        if training.pretrained is not kept:
+            self._keep_pretrained(task, training.pretrained)
         record = {"seed": task.seed, "fold": task.fold, "summary": training.summary, "history": training.history}
-        probabilities = score(training.network, dataset.taken(scored, inputs))
+        probabilities = score(training.network, rest[0])
         with whole(self._path(task), "wb") as file:
             np.savez(file, record=json.dumps(record), probabilities=probabilities)
         keras.backend.clear_session()
+
+    def _pretrained_path(self, task: Task) -> str:
+        return self._named("pretrained", task.variant.architecture.to_dict(), task.seed)
+
+    def _pretrained(self, task: Task) -> Pretrained | None:
+        """The pretraining that trainings of an architecture with one seed share; None before the first of them."""
+        path = self._pretrained_path(task)
+        if not task.variant.architecture.pretrain or not os.path.exists(path):
+            return None
+        try:
+            with np.load(path) as kept:
+                weights = [kept[f"weights{number}"] for number in range(len(kept.files) - 1)]
+                return Pretrained(weights, json.loads(str(kept["record"])))
+        except UNREADABLE:
+            LOGGER.warning("Pre-trained again, for what is kept of it is damaged: %s.", path)
+            return None
+
+    def _keep_pretrained(self, task: Task, pretrained: Pretrained) -> None:
+        weights = {f"weights{number}": value for number, value in enumerate(pretrained.weights)}
+        with whole(self._pretrained_path(task), "wb") as file:
+            np.savez(file, record=json.dumps(pretrained.record), **weights)
 
     def _result(self, variant: Variant) -> Result:
         records, probabilities = [], np.empty((self._n_repeats, len(self.labels)), np.float32)

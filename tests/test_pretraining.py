@@ -36,7 +36,7 @@ def bce(network, features, labels) -> float:
 @pytest.fixture(scope="module")
 def pretrained():
     network = build(ARCHITECTURE)
-    record = pretrain(network, N_ROWS, 0, centred, Replicas())
+    record = pretrain(network, N_ROWS, 0, centred, Replicas()).record
     return network, record
 
 
@@ -86,6 +86,15 @@ def test_real_rows_come_after_at_a_tenth_of_the_rate():
     assert training.summary["rules"]["learning_rate"] == pytest.approx(3e-4)
     plain = fit(dataclasses.replace(ARCHITECTURE, pretrain=0), rules, train, val)
     assert plain.summary["pretraining"] == {} and plain.summary["rules"]["learning_rate"] == 3e-3
+
+
+def test_pretraining_that_was_kept_gives_the_same_network():
+    train, val = simulated(500, seed=2), simulated(300, seed=3)
+    architecture, rules = dataclasses.replace(ARCHITECTURE, pretrain=2000, dropout=0.3), Rules(epochs=2)
+    first = fit(architecture, rules, train, val, normalize=centred)
+    again = fit(architecture, rules, train, val, normalize=centred, pretrained=first.pretrained)
+    assert again.history == first.history
+    assert again.summary["pretraining"] == first.summary["pretraining"]
 
 
 def test_pretraining_without_a_way_to_normalise_is_refused():

@@ -71,6 +71,7 @@ def make_study() -> dict:
                 "difference": difference,
                 "interval": [difference - 0.01, difference + 0.01],
                 "interval_with_seeds": [difference - 0.02, difference + 0.02],
+                "p_adjusted": [None, 0.002, 0.8][place],
                 "verdict": ["baseline", "better", "noise"][place],
                 "trainings": [{"seed": 0, "summary": training.summary, "history": training.history}],
             }
@@ -85,6 +86,7 @@ def make_study() -> dict:
         "repeats": 1,
         "scored": "eval",
         "confidence": 0.95,
+        "correction": "Holm",
         "architectures": [entries[1], entries[0], entries[2]],
         "sweep": {"field": "l2", **points, "val_sd": [None] * 3},
     }

@@ -1,5 +1,6 @@
 """The study: what it plans, trains, keeps and says."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -39,12 +40,12 @@ class AsTheyAre:
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    train = make_rows(120, 0)
+    train, val, eval_ = (make_rows(n_rows, seed) for seed, n_rows in enumerate((120, 60, 80)))
     return Dataset(
         train=train,
-        val=make_rows(60, 1),
-        eval=make_rows(80, 2),
-        raw=train[0],
+        val=val,
+        eval=eval_,
+        raw=tf.concat([train[0], val[0], eval_[0]], 0),
         transforms={"columns": AsTheyAre()},
         origin="simulated",
         files=[],
@@ -144,29 +145,69 @@ def test_other_rules_are_other_trainings(dataset, tmp_path, change):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_folds_score_every_training_row_once_by_a_network_that_was_not_trained_on_it(dataset, tmp_path):
+def test_folds_score_every_row_once_by_a_network_that_has_not_seen_it(dataset, tmp_path):
     trainings = Trainings(dataset, 1, 4, str(tmp_path))
     [result] = trainings.of([Variant("small", named("small"), RULES)])
-    assert result.probabilities.shape == (1, 120)
-    assert np.array_equal(trainings.labels, np.ravel(dataset.train[1]))
+    assert result.probabilities.shape == (1, 260)
+    assert np.array_equal(
+        trainings.labels, np.ravel(np.concatenate([dataset.train[1], dataset.val[1], dataset.eval[1]]))
+    )
     assert [record["fold"] for record in result.records] == [0, 1, 2, 3]
-    assert [record["summary"]["n_train"] for record in result.records] == [90, 90, 90, 90]
+    assert [record["summary"]["n_train"] for record in result.records] == [130, 130, 130, 130]
+    assert [record["summary"]["n_val"] for record in result.records] == [65, 65, 65, 65]
     assert np.all((result.probabilities > 0) & (result.probabilities < 1))
 
 
 def test_memorised_labels_do_not_reach_out_of_fold_predictions(tmp_path):
     # Labels that nothing explains: who had seen a row could tell its label, who has not cannot.
     rng = np.random.default_rng(0)
-    features = tf.constant(rng.standard_normal((200, 28)).astype(np.float32))
-    labels = tf.constant(rng.integers(0, 2, (200, 1)).astype(np.float32))
-    rows = features, labels
-    dataset = Dataset(rows, rows, rows, features, {"columns": AsTheyAre()}, "simulated", [], {})
+    features = tf.constant(rng.standard_normal((300, 28)).astype(np.float32))
+    labels = tf.constant(rng.integers(0, 2, (300, 1)).astype(np.float32))
+    splits = [(features[start : start + 100], labels[start : start + 100]) for start in (0, 100, 200)]
     memorising = Variant("wide", Architecture((256,)), Rules(epochs=60, batch_size=50, learning_rate=0.01))
-    seen, unseen = (
-        Trainings(dataset, 1, n_folds, str(tmp_path)).of([memorising])[0].probabilities[0] for n_folds in (0, 5)
-    )
-    assert roc_auc_score(np.ravel(labels), seen) > 0.99
-    assert 0.35 < roc_auc_score(np.ravel(labels), unseen) < 0.65
+
+    def scored(splits, n_folds):
+        dataset = Dataset(*splits, features, {"columns": AsTheyAre()}, "simulated", [], {})
+        trainings = Trainings(dataset, 1, n_folds, str(tmp_path))
+        return roc_auc_score(trainings.labels, trainings.of([memorising])[0].probabilities[0])
+
+    assert scored([splits[0]] * 3, 0) > 0.99
+    assert 0.35 < scored(splits, 5) < 0.65
+
+
+class Counting(AsTheyAre):
+    """Counts calls in eager mode or traces of a graph: one for each pretraining."""
+
+    def __init__(self):
+        self.n_calls = 0
+
+    def __call__(self, columns):
+        self.n_calls += 1
+        return super().__call__(columns)
+
+
+def test_trainings_of_one_seed_share_their_pretraining_and_become_what_they_would_alone(dataset, tmp_path):
+    counting = dataclasses.replace(dataset, transforms={"columns": Counting()})
+    variants = [Variant("tiny", named("tiny,pretrain=1000,dropout=0.5"), RULES)]
+    [shared] = Trainings(counting, 2, 3, str(tmp_path / "shared")).of(variants)
+    assert counting.transforms["columns"].n_calls == 2
+    assert len(list((tmp_path / "shared").iterdir())) == 2 * 3 + 2
+    alone = Trainings(counting, 1, 3, str(tmp_path / "alone"))
+    alone._pretrained = lambda task: None
+    [repeated] = alone.of(variants)
+    assert np.array_equal(repeated.probabilities, shared.probabilities[:1])
+    for record in shared.records:
+        assert record["summary"]["pretraining"]["n_rows"] == 1000
+
+
+def test_damaged_pretraining_is_repeated(dataset, tmp_path):
+    variant = Variant("tiny", named("tiny,pretrain=1000"), RULES)
+    first = Trainings(dataset, 1, 3, str(tmp_path))
+    [result] = first.of([variant])
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-50])
+    [again] = Trainings(dataset, 1, 3, str(tmp_path)).of([variant])
+    assert np.array_equal(again.probabilities, result.probabilities)
 
 
 def test_sweep_of_rows_trains_on_the_first_rows_and_refuses_more_than_there_are(dataset, tmp_path):
@@ -178,7 +219,7 @@ def test_sweep_of_rows_trains_on_the_first_rows_and_refuses_more_than_there_are(
     assert curve["field"] == "rows"
     assert curve["values"] == ["30", "120"]
     assert curve["val"] == [result.records[0]["summary"]["val"]["bce"] for result in results[1:]]
-    with pytest.raises(ModelError, match=r"has 120 rows\. Received: rows = 121"):
+    with pytest.raises(ModelError, match=r"has at most 120 rows\. Received: rows = 121"):
         trainings.of(plan((), "rows=121", "tiny", "tiny", RULES).variants)
 
 
@@ -213,7 +254,7 @@ def test_study_from_the_command_line_says_where_a_difference_is_noise_and_goes_o
         (("--set", "train.baseline=tinny", "--simulate", "100"), "Received: 'tinny'. Did you mean tiny?"),
         (("--name", "../x", "--simulate", "100"), "A name has 1 to 50 letters"),
         (("--name", "", "--simulate", "100"), "A name has 1 to 50 letters"),
-        (("--folds", "1", "--simulate", "100"), "--folds"),
+        (("--folds", "2", "--simulate", "100"), "--folds"),
         ((), "either real rows or simulated ones. Received: neither"),
     ],
 )
