@@ -29,7 +29,8 @@ class Architecture:
         weight w (Loshchilov, Hutter, ICLR 2019).
       augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
       inputs: `columns`, the 28 of the data set, or `physics`, those and what `models.physics` computes of them.
-      pretrain: so many simulated events train the network before the real ones do, see `models.pretraining`.
+      pretrain: so many simulated events train the network before the real ones do, see `models.pretraining`; no
+        regularizer acts on them.
       members: so many such networks learn side by side, each by its own loss, and the probability is the mean of theirs
         (Lakshminarayanan et al., NeurIPS 2017).
     """
@@ -118,8 +119,8 @@ ARCHITECTURES = {
     "combined": Architecture(_LARGE, l2=1e-4, dropout=0.5),
     "combined_bn": Architecture(_LARGE, l2=1e-4, dropout=0.5, batch_norm=True),
     "physics": Architecture(_LARGE, l2=1e-4, dropout=0.5, inputs="physics"),
-    "simulated": Architecture(_LARGE, dropout=0.1, pretrain=4_000_000),
-    "pretrained": Architecture(_LARGE, dropout=0.1, inputs="physics", pretrain=4_000_000),
+    "simulated": Architecture(_LARGE, "swish", dropout=0.3, pretrain=10_000_000),
+    "pretrained": Architecture(_LARGE, "swish", dropout=0.3, inputs="physics", pretrain=10_000_000),
 }
 
 

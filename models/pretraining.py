@@ -1,8 +1,8 @@
 """Training on simulated events before the real ones: more data than there is.
 
-Every event is seen once: fresh events cost less than the steps that they train, and none can be learned by heart. They
-are made while the network trains, in bounded memory, from a seed of their own, so that the same network comes out of
-the same settings.
+Every event is seen once: fresh events cost less than the steps that they train, and none can be learned by heart, so
+that nothing is dropped or penalised. They are made while the network trains, in bounded memory, from a seed of their
+own, so that the same network comes out of the same settings.
 """
 
 import dataclasses
@@ -16,13 +16,15 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from datasets.simulate import GENERATOR_VERSION, generate
+from models.architectures import Architecture
 from models.features import FEATURES
 from models.loop import Loop
+from models.networks import build
 from models.optimizers import Adam
 from models.replicas import Replicas
 
 SEED = 77  # no other rows come from this one
-BATCH_ROWS = 1000
+BATCH_ROWS = 500
 CHUNK_ROWS = 100_000  # in memory at a time
 LEARNING_RATE = 1e-3  # falls to 0 along a cosine
 FINE_TUNING = 0.1  # of the learning rate that real rows have where nothing came before them
@@ -42,22 +44,24 @@ class Pretrained:
 
 
 def pretrain(
-    network: keras.Model,
-    n_rows: int,
+    architecture: Architecture,
     seed: int,
+    n_inputs: int,
     normalize: Callable[[dict[str, tf.Tensor]], tf.Tensor],
     replicas: Replicas,
 ) -> Pretrained:
-    """Trains a network on simulated events.
+    """Trains a network on `architecture.pretrain` simulated events; called within the scope of the replicas' strategy.
 
     Args:
-      network: changed in place; within the scope of the replicas' strategy.
-      n_rows: how many events.
-      seed: of the order within a chunk.
-      normalize: from 28 named float32 [n] to what the network takes.
+      architecture: of the network; its regularizers are for real rows, and left out.
+      seed: of the initial weights and the order within a chunk.
+      n_inputs: how many values an event has, see `Architecture.inputs`.
+      normalize: from 28 named float32 [n] to float32 [n, n_inputs].
       replicas: who trains together.
     """
     started = time.monotonic()
+    n_rows = architecture.pretrain
+    network = build(dataclasses.replace(architecture, l1=0.0, l2=0.0, dropout=0.0), seed, n_inputs)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=-(-n_rows // BATCH_ROWS))
     loop = Loop(network, Adam(rate), BATCH_ROWS, seed, replicas=replicas)
 

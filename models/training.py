@@ -86,12 +86,10 @@ def fit(
     )
     started = time.monotonic()
     with replicas.strategy.scope():
-        network = build(architecture, rules.seed, train[0].shape[1])
+        n_inputs = train[0].shape[1]
+        network = build(architecture, rules.seed, n_inputs)
         if architecture.pretrain:
-            if pretrained is None:
-                pretrained = pretrain(network, architecture.pretrain, rules.seed, normalize, replicas)
-                # Its random numbers begin anew, as they do when the weights come from an earlier training.
-                network = build(architecture, rules.seed, train[0].shape[1])
+            pretrained = pretrained or pretrain(architecture, rules.seed, n_inputs, normalize, replicas)
             network.set_weights(pretrained.weights)
             rules = dataclasses.replace(rules, learning_rate=FINE_TUNING * rules.learning_rate)
         loop = Loop(

@@ -43,8 +43,13 @@ def make(study: dict, name: str) -> Page:
     best = study["architectures"][0]
     sections = [_ranking(study), *_curves(study)]
     if study.get("sweep"):
-        figure = training_charts.sweep("sweep", study["sweep"]["field"], study["sweep"])
-        sections.insert(0, Section(f"Sweep over {study['sweep']['field']}", [figure]))
+        field, sweeps = study["sweep"]["field"], study["sweep"]["architectures"]
+        scored = f"{study['origin']} rows ({study['scored']})"
+        if len(sweeps) == 1:
+            [figure] = [training_charts.sweep("sweep", field, points) for points in sweeps.values()]
+        else:
+            figure = training_charts.sweeps("sweep", field, sweeps, scored)
+        sections.insert(0, Section(f"Sweep over {field}", [figure]))
     rules = "The same for every network, but for what is swept."
     return Page(
         title=f"HIGGS study {name}",

@@ -97,13 +97,7 @@ def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:
         axes.plot([], [], "o-", color=ink("blue"), label="train")
         axes.plot([], [], "s--", color=ink("orange"), label="val")
         axes.plot(places[best], val[best], "s", color="none", markeredgecolor=ink("ink"), markersize=11)
-        axes.set(xlabel=f"{field} (logarithmic)" if axis.log else field, ylabel=BCE)
-        if axis.log:
-            axes.set_xscale("log")
-        if axis.gap:
-            axes.axvline(axis.gap, color=ink("grey"), linewidth=1, linestyle=":")
-        axes.set_xticks(places, labels)
-        axes.minorticks_off()
+        axis.paint(axes, field, labels, places)
         legend(axes)
 
     bars = " Bars are one standard deviation." if np.isfinite(sd).any() else ""
@@ -111,6 +105,39 @@ def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:
         name,
         f"Sweep over {field}: the lowest val crossentropy, {val[best]:.4f} nats, is at {labels[best]}.",
         f"Means over trainings.{bars} Boxed: the lowest on val, {field} = {labels[best]}.",
+        paint,
+    )
+
+
+def sweeps(name: str, field: str, points: dict[str, dict[str, Sequence]], scored: str) -> Figure:
+    """Binary crossentropy on the scored rows against one setting, a curve for each architecture.
+
+    Args:
+      name: of the figure.
+      field: the setting's name.
+      points: architecture to `values` of the setting, the same for each, and the means `eval` and standard deviations
+        `eval_sd` of the scored rows, None where there is none.
+      scored: which rows these are.
+    """
+    values = next(iter(points.values()))["values"]
+    axis = _SweepAxis.of(values)
+    order = np.argsort(axis.places)
+    places = np.asarray(axis.places)[order]
+    labels = [str(values[index]) for index in order]
+
+    def paint(axes):
+        for color, marker, (label, curve) in zip(cycle(CYCLE), cycle(MARKERS), points.items(), strict=False):
+            means, deviations = (np.asarray(curve[key], float)[order] for key in ("eval", "eval_sd"))
+            style = {"color": ink(color), "marker": marker, "markersize": 5, "capsize": 3}
+            axes.errorbar(places, means, np.nan_to_num(deviations), label=label, **style)
+        axis.paint(axes, field, labels, places)
+        legend(axes)
+
+    last = ", ".join(f"{label} {np.asarray(curve['eval'])[order][-1]:.4f}" for label, curve in points.items())
+    return draw(
+        name,
+        f"Sweep over {field}: binary crossentropy by architecture. At {labels[-1]}: {last}.",
+        f"Binary crossentropy on {scored}, means over trainings; bars are one standard deviation over seeds.",
         paint,
     )
 
@@ -140,3 +167,13 @@ class _SweepAxis:
             return cls(numbers)
         apart = min(positive) / 10
         return cls([number or apart for number in numbers], True, apart * 10**0.5 if 0 in numbers else 0.0)
+
+    def paint(self, axes, field: str, labels: list[str], places: Sequence[float]) -> None:
+        """Names the axis and its values, in order of their places."""
+        axes.set(xlabel=f"{field} (logarithmic)" if self.log else field, ylabel=BCE)
+        if self.log:
+            axes.set_xscale("log")
+        if self.gap:
+            axes.axvline(self.gap, color=ink("grey"), linewidth=1, linestyle=":")
+        axes.set_xticks(places, labels)
+        axes.minorticks_off()

@@ -82,12 +82,12 @@ def summarize(dataset: Dataset, rules: Rules, baseline: str, n_repeats: int, n_f
 
 
 def swept(ranked: list[dict], sweep: Sweep, names: list[str]) -> dict:
-    """The means of a sweep's variants in the order of its values, from their ranking and their names."""
+    """The means of a sweep over one architecture, in the order of its values, from the ranking and their names."""
     by_name = {entry["name"]: entry for entry in ranked}
     entries = [by_name[name] for name in names]
     means = {key: [entry[key]["mean"] for entry in entries] for key in ("train", "val", "eval")}
     deviations = {f"{key}_sd": [entry[key]["sd"] for entry in entries] for key in ("train", "val", "eval")}
-    return {"field": sweep.field, "values": list(sweep.values), **means, **deviations}
+    return {"values": list(sweep.values), **means, **deviations}
 
 
 def write(study: dict, results: list[Result], labels: np.ndarray, folder: str) -> None:

@@ -88,21 +88,18 @@ class Plan:
       variants: all of them, the baseline among them.
       baseline: the name of the one that the others are compared with.
       sweep: the hyperparameter that is swept, if one is.
+      swept: the architectures it is swept over to the names of their variants, in the order of its values.
     """
 
     variants: tuple[Variant, ...]
     baseline: str
-    sweep: Sweep | None
+    sweep: Sweep | None = None
+    swept: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """What it studies, fit for a folder's name."""
         return f"sweep-{self.sweep.field}" if self.sweep else "architectures"
-
-    @property
-    def swept(self) -> list[str]:
-        """The names of the sweep's variants, in the order of its values."""
-        return [variant.name for variant in self.variants if variant.name != self.baseline]
 
 
 def plan(names: tuple[str, ...], sweep: str | None, baseline: str, candidate: str, rules: Rules) -> Plan:
@@ -110,19 +107,19 @@ def plan(names: tuple[str, ...], sweep: str | None, baseline: str, candidate: st
 
     Args:
       names: of the architectures; all of ARCHITECTURES if there is none, unless something is swept.
-      sweep: `field=value,value,...` of the one named architecture, or else of the candidate.
+      sweep: `field=value,value,...` of each named architecture, or else of the candidate.
       baseline, candidate: names of architectures.
       rules: of every training.
 
     Raises:
-      ModelError: a name, a field or a value is not known, or a sweep is asked for several architectures.
+      ModelError: a name, a field or a value is not known.
     """
     names = tuple(dict.fromkeys(names))
     base = [Variant(baseline, named(baseline), rules)]
     if not sweep:
         others = [Variant(name, named(name), rules) for name in names or ARCHITECTURES if name != baseline]
-        return Plan((*base, *others), baseline, None)
-    if len(names) > 1:
-        raise ModelError(f"A sweep is of one architecture. Received: {', '.join(names)}. Name one.")
+        return Plan((*base, *others), baseline)
     parsed = Sweep.parse(sweep)
-    return Plan((*base, *parsed.variants(names[0] if names else candidate, rules)), baseline, parsed)
+    variants = {name: parsed.variants(name, rules) for name in names or (candidate,)}
+    swept = {name: [variant.name for variant in of_name] for name, of_name in variants.items()}
+    return Plan((*base, *(variant for of_name in variants.values() for variant in of_name)), baseline, parsed, swept)

@@ -35,6 +35,9 @@ def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str 
     study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)
     study["architectures"] = outcome.rank(results, trainings.labels, planned.baseline)
     if planned.sweep:
-        study["sweep"] = outcome.swept(study["architectures"], planned.sweep, planned.swept)
+        sweeps = {
+            name: outcome.swept(study["architectures"], planned.sweep, names) for name, names in planned.swept.items()
+        }
+        study["sweep"] = {"field": planned.sweep.field, "architectures": sweeps}
     outcome.write(study, results, trainings.labels, folder)
     return study, folder

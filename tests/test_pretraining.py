@@ -17,7 +17,7 @@ from models.replicas import Replicas
 from models.rules import Rules
 from models.training import fit
 
-ARCHITECTURE, N_ROWS = Architecture((128, 128)), 50_000
+ARCHITECTURE = Architecture((128, 128), l2=1.0, dropout=0.5, pretrain=50_000)
 
 
 def centred(columns) -> tf.Tensor:
@@ -35,9 +35,10 @@ def bce(network, features, labels) -> float:
 
 @pytest.fixture(scope="module")
 def pretrained():
+    result = pretrain(ARCHITECTURE, 0, 28, centred, Replicas())
     network = build(ARCHITECTURE)
-    record = pretrain(network, N_ROWS, 0, centred, Replicas()).record
-    return network, record
+    network.set_weights(result.weights)
+    return network, result.record
 
 
 def test_network_has_learned_of_other_simulated_events(pretrained):
@@ -50,13 +51,18 @@ def test_network_has_learned_of_other_simulated_events(pretrained):
 def test_record_says_how_many_events_of_which_generator(pretrained):
     _, record = pretrained
     seconds = record.pop("seconds")
-    assert record == {"n_rows": N_ROWS, "generator": GENERATOR_VERSION, "seed": SEED} and seconds > 0
+    assert record == {"n_rows": 50_000, "generator": GENERATOR_VERSION, "seed": SEED} and seconds > 0
+
+
+def test_regularizers_are_for_real_rows(pretrained):
+    bare = dataclasses.replace(ARCHITECTURE, l2=0.0, dropout=0.0)
+    for one, other in zip(pretrained[0].get_weights(), pretrain(bare, 0, 28, centred, Replicas()).weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_equal_settings_give_equal_networks(pretrained):
-    again = build(ARCHITECTURE)
-    pretrain(again, N_ROWS, 0, centred, Replicas())
-    for one, other in zip(pretrained[0].get_weights(), again.get_weights(), strict=True):
+    again = pretrain(ARCHITECTURE, 0, 28, centred, Replicas())
+    for one, other in zip(pretrained[0].get_weights(), again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -70,7 +76,7 @@ def test_every_event_is_seen_once_in_chunks_of_bounded_size(monkeypatch):
 
     monkeypatch.setattr(pretraining, "Loop", Spy)
     n_rows = CHUNK_ROWS + 123
-    pretrain(build(Architecture((1,))), n_rows, 0, centred, Replicas())
+    pretrain(Architecture((1,), pretrain=n_rows), 0, 28, centred, Replicas())
     assert [len(features) for features, _, _ in seen] == [CHUNK_ROWS, 123]
     assert [epoch for _, _, epoch in seen] == [0, 1]
     expected = next(generate(n_rows, SEED, n_rows))

@@ -88,7 +88,7 @@ def make_study() -> dict:
         "confidence": 0.95,
         "correction": "Holm",
         "architectures": [entries[1], entries[0], entries[2]],
-        "sweep": {"field": "l2", **points, "val_sd": [None] * 3},
+        "sweep": {"field": "l2", "architectures": {"small": points | {"val_sd": [None] * 3}}},
     }
 
 

@@ -11,7 +11,7 @@ from report.measures import Roc
 from report.page import Page, Section, Table
 from report.run import MODELS
 from report.score_charts import rejection
-from report.training_charts import learning_curves, sweep
+from report.training_charts import learning_curves, sweep, sweeps
 
 GROUNDS = ("#ffffff", "#14171b")  # of the page in light and in dark
 HISTORY = {"bce": [0.69, 0.65, 0.62, 0.60], "val_bce": [0.69, 0.66, 0.64, 0.645]}
@@ -88,6 +88,17 @@ def test_sweep_over_texts_keeps_their_order():
 def test_sweep_over_a_fraction_is_linear():
     points = {"values": [0, 0.3, 0.5], "train": [0.4, 0.5, 0.6], "val": [0.6, 0.55, 0.58], "val_sd": [0.01] * 3}
     assert "logarithmic" not in sweep("sweep", "dropout", points).svg
+
+
+def test_sweep_of_several_architectures_has_a_curve_for_each_in_the_order_of_values():
+    curve = {"values": ["4000", "500"], "eval": [0.5, 0.6], "eval_sd": [None, None]}
+    points = {"combined": curve, "pretrained": curve | {"eval": [0.45, 0.46], "eval_sd": [0.01, 0.02]}}
+    figure = sweeps("sweep", "rows", points, "real rows (all, out of fold)")
+    assert "At 4000: combined 0.5000, pretrained 0.4500" in figure.alt
+    assert "real rows (all, out of fold)" in figure.caption
+    assert figure.svg.index(">500<") < figure.svg.index(">4000<")
+    for label in (">combined<", ">pretrained<"):
+        assert label in figure.svg
 
 
 def test_rejection_by_models_that_let_no_background_pass_is_said_and_drawn_without_a_curve():

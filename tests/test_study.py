@@ -64,10 +64,16 @@ def test_all_architectures_are_studied_unless_some_are_named():
     assert some.variants[2].architecture == named("dropout,augment=true")
 
 
+def test_sweep_of_several_architectures_varies_each():
+    planned = plan(("large", "small"), "rows=5,10", "tiny", "combined", RULES)
+    assert names(planned) == ["tiny", "large,rows=5", "large,rows=10", "small,rows=5", "small,rows=10"]
+    assert planned.swept["small"] == ["small,rows=5", "small,rows=10"]
+
+
 def test_sweep_varies_one_field_of_one_architecture_or_of_the_rules_or_the_rows():
     planned = plan(("large",), "l2=0,1e-3", "tiny", "combined", RULES)
     assert [variant.architecture.l2 for variant in planned.variants[1:]] == [0, 1e-3]
-    assert planned.swept == ["large,l2=0", "large,l2=1e-3"]
+    assert planned.swept == {"large": ["large,l2=0", "large,l2=1e-3"]}
     planned = plan((), "batch_size=10,20", "tiny", "combined", RULES)
     assert [variant.rules.batch_size for variant in planned.variants[1:]] == [10, 20]
     assert planned.variants[1].architecture == named("combined")
@@ -78,7 +84,6 @@ def test_sweep_varies_one_field_of_one_architecture_or_of_the_rules_or_the_rows(
     ("arguments", "message"),
     [
         ((("largo",), None), "Received: 'largo'. Did you mean large"),
-        ((("large", "small"), "l2=0"), "A sweep is of one architecture. Received: large, small"),
         (((), "l3=0"), r"A sweep is of one hyperparameter. Received: 'l3'. Use one of rows, hidden_units"),
         (((), "l2"), "A sweep needs values. Received: 'l2'"),
         (((), "l2=many"), "l2 cannot have this value"),
@@ -215,8 +220,7 @@ def test_sweep_of_rows_trains_on_the_first_rows_and_refuses_more_than_there_are(
     planned = plan((), "rows=30,120", "tiny", "tiny", RULES)
     results = trainings.of(planned.variants)
     assert [result.records[0]["summary"]["n_train"] for result in results] == [120, 30, 120]
-    curve = swept(rank(results, trainings.labels, "tiny"), planned.sweep, planned.swept)
-    assert curve["field"] == "rows"
+    curve = swept(rank(results, trainings.labels, "tiny"), planned.sweep, planned.swept["tiny"])
     assert curve["values"] == ["30", "120"]
     assert curve["val"] == [result.records[0]["summary"]["val"]["bce"] for result in results[1:]]
     with pytest.raises(ModelError, match=r"has at most 120 rows\. Received: rows = 121"):
