@@ -27,6 +27,7 @@ from components.infra_validator import HAS_MODEL_PROPERTY
 from components.sealed import model_path, servable_path
 
 EVALUATION = "evaluation"
+NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence
 LOGGER = logging.getLogger("higgs.pusher")
 
 
@@ -58,8 +59,8 @@ class Executor(executor.Executor):
             keep=settings.get("keep", versions.N_KEPT),
             rival=(verdict.get("champion") or {}).get("digest", ""),
         )
+        pushed.set_string_custom_property(NOTE_PROPERTY, outcome.note)
         if outcome.rolled_back:
-            LOGGER.warning("Not pushed: this model was rolled back as version %d of %s.", outcome.rolled_back, base)
             self._MarkNotPushed(pushed)
             return
         if settings.get("url"):

@@ -73,7 +73,7 @@ def _study(folder: str, path: str | None) -> str:
 
 
 def _run(output: str, name: str | None, path: str | None, metadata: str | None) -> str:
-    from report.records import find_run, read_json
+    from pipeline.run_records import find_run, read_json
 
     results = find_run(output, name)
     summary = read_json(results / "summary.json") | {"results": str(results.absolute())}

@@ -151,7 +151,7 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
 def _training(summary: dict, labels: dict[str, str]) -> Section:
     from pathlib import Path
 
-    from report.records import read_json
+    from pipeline.run_records import read_json
 
     histories = {
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS

@@ -7,7 +7,7 @@ from report import score_charts, training_charts
 from report.figures import CYCLE, Figure
 from report.page import Page, Section, Table
 from report.provenance import data_files, settings
-from report.records import read_study
+from pipeline.run_records import read_study
 from report.texts import architecture, group, interval, number
 
 FILE = "report.html"

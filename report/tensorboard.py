@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from report.records import find_runs, read_json
+from pipeline.run_records import find_runs, read_json
 from report.texts import group
 
 
