@@ -33,7 +33,9 @@ def new(base: str, version: int, why_canary: str) -> Pushed:
 
 def known(base: str, version: int, state: str) -> Pushed:
     """A model that was a version already and is stable now, or the canary still."""
-    note = f"Not pushed again: the model is version {version}, which is {'stable' if state == STABLE else 'the canary'}."
+    note = (
+        f"Not pushed again: the model is version {version}, which is {'stable' if state == STABLE else 'the canary'}."
+    )
     return Pushed(version, note=note if state == STABLE else f"{note} {_promoting(base, version)}")
 
 

@@ -1,7 +1,6 @@
 """The commands that show results."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable
 
@@ -73,18 +72,16 @@ def _study(folder: str, path: str | None) -> str:
 
 
 def _run(output: str, name: str | None, path: str | None, metadata: str | None) -> str:
-    from pipeline.run_records import find_run, read_json
+    from pipeline.run_records import SUMMARY, find_run, read_config, read_json
 
     results = find_run(output, name)
-    summary = read_json(results / "summary.json") | {"results": str(results.absolute())}
+    summary = read_json(results / SUMMARY) | {"results": str(results.absolute())}
+    config = read_config(results, output, metadata)
 
-    from pipeline.config import Config
     from pipeline.console import logged
     from pipeline.database import reach
     from pipeline.places import Places
 
-    config = Config.from_json((results / "config.json").read_text())
-    config = dataclasses.replace(config, output=output, metadata=metadata or config.metadata)
     with logged(os.path.join(Places(config).logs, "report.log"), False, reach(config.metadata)):
         from report import run
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from components.architecture_words import in_words
 from components.metrics import BCE
 from components.verdict import LOWER, UPPER
 from models.features import FEATURES
@@ -16,7 +17,7 @@ from report.figures import Figure
 from report.lineage import lineage_sections
 from report.measures import Calibration, Roc, importance
 from report.page import Page, Section, Table
-from report.texts import architecture, interval, is_known, number
+from report.texts import interval, is_known, number
 
 MODELS = ("baseline", "candidate")
 IMPORTANCE_ROWS = 20_000
@@ -46,7 +47,7 @@ def make(config: Config, summary: dict) -> Page:
 
     from components.sealed import model_path
     from pipeline.lineage import check_outputs, read_run
-    from report.events import score, scorer
+    from pipeline.scoring import score, scorer
 
     executions = read_run(config, summary["run"])
     check_outputs(executions)
@@ -54,6 +55,7 @@ def make(config: Config, summary: dict) -> Page:
     examples = outputs["HiggsExampleGen"]["examples"].uri
     models = {name: tf.saved_model.load(model_path(outputs[f"Trainer.{name}"]["model"])) for name in MODELS}
     scored = score(os.path.join(examples, "Split-eval"), models, IMPORTANCE_ROWS)
+    scored.save(summary["results"])
     curves = {name: Roc.of(scored.labels, values) for name, values in scored.probabilities.items()}
     labels = {name: f"{name}: {summary['models'][name]['name']}" for name in MODELS}
     n_rows = len(scored.features)
@@ -128,7 +130,7 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
         rows.append(
             [
                 f"{name}: {model['name']}",
-                architecture(model["architecture"]),
+                in_words(model["architecture"]),
                 f"{model['n_parameters']:,}",
                 f"{model['epochs']:,}{'' if is_finished(model) else ' (unfinished)'}",
                 f"{model['best_epoch']:,}",
@@ -214,7 +216,7 @@ def _slices(summary: dict) -> Section:
 def _statistics(statistics: str, examples: str, model) -> Section:
     import tensorflow_data_validation as tfdv
 
-    from report.events import transformed
+    from pipeline.scoring import transformed
 
     after = transformed(os.path.join(examples, "Split-train"), model, STATISTICS_ROWS)
     [before] = tfdv.load_stats_binary(os.path.join(statistics, "Split-train", "FeatureStats.pb")).datasets

@@ -3,12 +3,13 @@
 import os
 import time
 
+from components.architecture_words import in_words
+from pipeline.run_records import read_study
 from report import score_charts, training_charts
 from report.figures import CYCLE, Figure
 from report.page import Page, Section, Table
 from report.provenance import data_files, settings
-from pipeline.run_records import read_study
-from report.texts import architecture, group, interval, number
+from report.texts import group, interval, number
 
 FILE = "report.html"
 GROUPS = {
@@ -99,7 +100,7 @@ def _ranking(study: dict) -> Section:
                 _mean(entry["val"]),
                 _mean(entry["auc"]),
                 f"{entry['best_epoch']:,.0f}",
-                architecture(entry["architecture"]),
+                in_words(entry["architecture"]),
             ]
         )
     head = ["network", study["scored"], "difference (interval)", "verdict", "val", "AUC", "best epoch", "architecture"]

@@ -137,7 +137,7 @@ def test_every_block_of_a_split_is_scored(blessed_run, summary, monkeypatch):
     import tensorflow as tf
 
     from models import inputs
-    from report.events import score, transformed
+    from pipeline.scoring import score, transformed
 
     run = summary["tensorboard"]["candidate"].replace("model_run", "model")
     models = {"candidate": tf.saved_model.load(os.path.join(run, "Format-Serving"))}
@@ -155,7 +155,7 @@ def test_every_block_of_a_split_is_scored(blessed_run, summary, monkeypatch):
 def test_scores_of_the_page_are_those_of_the_evaluator(blessed_run, summary):
     import tensorflow as tf
 
-    from report.events import score
+    from pipeline.scoring import score
     from report.measures import Roc
 
     models = {
