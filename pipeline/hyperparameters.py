@@ -103,7 +103,8 @@ def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> 
 
     Returns:
       `base`, the architecture's name; `origin` of the rows; `best`, in words; `hyperparameters`, their file; `content`,
-      what it holds; `trials`, how many were finished, and the `val` binary crossentropy of `base` and `best`: None where an earlier run tuned.
+      what it holds; `trials`, how many were finished, and the `val` binary crossentropy of `base` and `best`: None
+      where an earlier run tuned.
     """
     node = next((node for node in (TUNER, IMPORTER) if node in outputs), None)
     if node is None:

@@ -76,11 +76,16 @@ def describe(folder: Path) -> str:
         ("stages", ", ".join(_stage(stage) for stage in summary["stages"])),
         ("packages", ", ".join(f"{name} {number}" for name, number in summary["versions"].items())),
         ("commit", summary.get("commit", "")),
-        ("artifacts", os.path.dirname(summary["evaluation"]) if os.path.isdir(summary["evaluation"]) else "removed"),
+        ("artifacts", _root(summary["evaluation"]) if os.path.isdir(summary["evaluation"]) else "removed"),
         ("report", str(folder / "report.html") if (folder / "report.html").exists() else "removed"),
         ("every setting", f"{folder / CONFIG} ({len(flatten(config))})"),
     ]
     return aligned(*((name, text) for name, text in facts if text))
+
+
+def _root(artifact: str) -> str:
+    """The folder that an artifact lies in, as stage/output/number."""
+    return str(Path(artifact).parents[2])
 
 
 def _state(summary: dict, version: int) -> str:
