@@ -45,12 +45,22 @@ def run(**options):
                 return
             outcome = summary.summarize(config, name)
             outcome["report"] = report_run(config, outcome)
-            if config.keep:
-                from pipeline.retention import collect
-
-                collect(config, config.keep)
+            _free(config)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)
+
+
+def _free(config) -> None:
+    """Removes what older runs made, as far as the configuration says; what cannot be costs a warning, not the run."""
+    if not config.keep:
+        return
+    from pipeline.console import LOGGER
+    from pipeline.retention import collect
+
+    try:
+        collect(config, config.keep)
+    except Exception as error:
+        LOGGER.warning("What older runs made could not be removed: %s", error, exc_info=True)
 
 
 @cli.group()

@@ -128,7 +128,7 @@ def _free(store: MetadataStore, runs: dict, recorded: dict, kept: Collection[str
     n_bytes, freed = 0, set()
     for name in sorted(gone):
         paths = [*_outputs(store, runs.get(name, [])), *_beside(recorded.get(name))]
-        there = [path for path in paths if fileio.exists(path)]
+        there = [path for path in dict.fromkeys(paths) if fileio.exists(path)]
         freed |= {name} if there else set()
         n_bytes += sum(map(_size, there))
         for path in there:
