@@ -42,8 +42,8 @@ def reproduce(output: str, name: str | None) -> bool:
     if apart:
         click.echo("Not equal, and not trained again, for its data are others now.")
     else:
-        apart = [*_code_apart(summary), *_packages_apart(summary)]
         is_equal, found = _train_again(config, summary, results)
+        apart = [*_code_apart(summary), *_packages_apart(summary)]
         click.echo(f"{'Equal' if is_equal else 'Not equal'}: {found}")
         if is_equal and not apart:
             return True

@@ -50,7 +50,7 @@ def make(study: dict, name: str) -> Page:
     return Page(
         title=f"HIGGS study {name}",
         origin=study["origin"],
-        verdict=f"Best: {best['name']}",
+        verdict=_heading(best),
         mood="good" if best["verdict"] == "better" else "plain",
         reason=_reason(best, study),
         facts={
@@ -68,6 +68,12 @@ def make(study: dict, name: str) -> Page:
     )
 
 
+def _heading(best: dict) -> str:
+    if best["verdict"] == "noise":
+        return "No difference beyond the noise"
+    return "The baseline is the best" if best["verdict"] == "baseline" else f"Best: {best['name']}"
+
+
 def _reason(best: dict, study: dict) -> str:
     if best["name"] == study["baseline"]:
         return (
@@ -75,8 +81,8 @@ def _reason(best: dict, study: dict) -> str:
         )
     meaning = {"better": "more than noise explains", "noise": "within the noise", "worse": "worse"}[best["verdict"]]
     return (
-        f"On {study['origin']} rows ({study['scored']}) its binary crossentropy differs from that of "
-        f"{study['baseline']} by {number(best['difference'], sign=True)} nats, with {study['confidence']:.0%} "
+        f"On {study['origin']} rows ({study['scored']}) the binary crossentropy of {best['name']}, the lowest, differs "
+        f"from that of {study['baseline']} by {number(best['difference'], sign=True)} nats, with {study['confidence']:.0%} "
         f"confidence {interval(best['interval_with_seeds'])}: {meaning}."
     )
 
@@ -134,10 +140,7 @@ def _learning_curves(key: str, entries: list[dict]) -> list[Figure]:
     first = {entry["name"]: entry["trainings"][0] for entry in entries}
     histories = {name: training["history"] for name, training in first.items()}
     best = {name: training["summary"]["best_epoch"] for name, training in first.items()}
-    return [
-        training_charts.learning_curves(f"{key}{'-log' * log}", f"Learning curves, {key}", histories, best, log)
-        for log in (False, True)
-    ]
+    return training_charts.both_axes(key, f"Learning curves, {key}", histories, best)
 
 
 def _n_parameters(entry: dict) -> int:

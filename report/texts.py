@@ -19,6 +19,14 @@ def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
 
 
+def significant(value: float | None) -> str:
+    """A number with three significant digits."""
+    if not is_known(value):
+        return "n/a"
+    plain = f"{value:#.3g}" if 1e-4 <= abs(value) < 1e3 else "0" if value == 0 else f"{value:.3g}"
+    return plain.rstrip(".").replace("-", MINUS)
+
+
 def interval(bounds) -> str:
     """Two bounds of differences in nats."""
     return f"{number(bounds[0], sign=True)} to {number(bounds[1], sign=True)}"
