@@ -49,7 +49,8 @@ def main(runs: int, keep: int, rows: int):
     if runs >= 30:
         early, late = statistics.median(totals[10:20]), statistics.median(totals[-10:])
         print(
-            f"runs 11 to 20: {early:.2f} MB, the last ten: {late:.2f} MB, {1000 * (late - early) / (runs - 20):.0f} kB a run"
+            f"runs 11 to 20: {early:.2f} MB, the last ten: {late:.2f} MB, "
+            f"{1000 * (late - early) / (runs - 20):.0f} kB a run"
         )
 
 

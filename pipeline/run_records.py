@@ -44,6 +44,11 @@ def find_runs(output: str) -> list[Path]:
     return sorted(path.parent for path in Path(output).glob("results/*/summary.json"))
 
 
+def find_studies(output: str) -> list[Path]:
+    """The folders of all studies below an output folder."""
+    return sorted(path.parent for path in Path(output).glob("studies/*/study.json"))
+
+
 def read_json(path: Path) -> dict:
     """The object that a file holds.
 

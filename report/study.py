@@ -82,8 +82,8 @@ def _reason(best: dict, study: dict) -> str:
     meaning = {"better": "more than noise explains", "noise": "within the noise", "worse": "worse"}[best["verdict"]]
     return (
         f"On {study['origin']} rows ({study['scored']}) the binary crossentropy of {best['name']}, the lowest, differs "
-        f"from that of {study['baseline']} by {number(best['difference'], sign=True)} nats, with {study['confidence']:.0%} "
-        f"confidence {interval(best['interval_with_seeds'])}: {meaning}."
+        f"from that of {study['baseline']} by {number(best['difference'], sign=True)} nats, with "
+        f"{study['confidence']:.0%} confidence {interval(best['interval_with_seeds'])}: {meaning}."
     )
 
 

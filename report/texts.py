@@ -5,6 +5,7 @@ import math
 from components.architecture_words import regularizers
 
 MINUS = "\N{MINUS SIGN}"
+SMALLEST = 1e-6
 
 
 def is_known(*values: float | None) -> bool:
@@ -20,10 +21,10 @@ def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
 
 
 def significant(value: float | None) -> str:
-    """A number with three significant digits."""
+    """A number with three significant digits; what is below SMALLEST is 0, as a mean of normalised values is."""
     if not is_known(value):
         return "n/a"
-    plain = f"{value:#.3g}" if 1e-4 <= abs(value) < 1e3 else "0" if value == 0 else f"{value:.3g}"
+    plain = f"{value:#.3g}" if 1e-4 <= abs(value) < 1e3 else "0" if abs(value) < SMALLEST else f"{value:.3g}"
     return plain.rstrip(".").replace("-", MINUS)
 
 
