@@ -19,12 +19,14 @@ from components.csv_rows import BadRow, RowParser
 from components.errors import IngestionError
 from components.repeats import HashFiles, read_repeats
 from components.splits import SplitRule, hash_rows
+from components.trained_rows import TrainedRows
 from datasets.listing import escape
 from datasets.records import RecordCodec
 from datasets.shards import DamageError, check_index, explain
 from datasets.threads import in_threads
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
+TRAIN = "train"  # the split of the rows that networks are trained on
 SHARD_BYTES = 256 << 20  # enough shards for the stages behind to work on in parallel
 
 
@@ -93,6 +95,7 @@ class IngestFile(beam.DoFn):
         shards = [_ShardWriter(uri, source.index) for uri in ingestion.split_uris]
         quarantine = _Quarantine(ingestion.summary_uri, source.index)
         hashes = HashFiles(ingestion.summary_uri, ingestion.rule, source.index)
+        trained = TrainedRows()
         blocks = read_blocks(source.path, parser.head, source.first_row)
         for encoded in in_threads(lambda block: self._encode(parser, block), blocks):
             if encoded.bad and ingestion.bad_rows == STOP:
@@ -101,11 +104,12 @@ class IngestFile(beam.DoFn):
                 shard.write(records)
             quarantine.write(encoded.bad)
             hashes.write(encoded.hashes)
+            trained = trained.with_rows(encoded.hashes[ingestion.rule.names.index(TRAIN)])
             counts += encoded.counts
         for writer in (*shards, quarantine, hashes):
             writer.close()
         written = {path: size for shard in shards for path, size in shard.shards.items()}
-        _write_summary(ingestion, source, counts, quarantine.n_rows, written)
+        _write_summary(ingestion, source, counts, quarantine.n_rows, written, trained)
         yield source.path
 
     def _encode(self, parser: RowParser, block: Block) -> "_EncodedBlock":
@@ -187,13 +191,19 @@ def _create(path: str):
 
 
 def _write_summary(
-    ingestion: Ingestion, source: SourceFile, counts: np.ndarray, n_bad: int, shards: dict[str, int]
+    ingestion: Ingestion,
+    source: SourceFile,
+    counts: np.ndarray,
+    n_bad: int,
+    shards: dict[str, int],
+    trained: TrainedRows,
 ) -> None:
     splits = {
         name: {"background": int(background), "signal": int(signal)}
         for name, (background, signal) in zip(ingestion.rule.names, counts, strict=True)
     }
     summary = {"file": source.path, "splits": splits, "n_bad": n_bad, "shards": shards}
+    summary["trained"] = trained.to_json()
     with _create(os.path.join(ingestion.summary_uri, f"summary-{source.index:05d}.json")) as file:
         file.write(json.dumps(summary).encode())
 
@@ -203,12 +213,14 @@ def read_summary(uri: str) -> dict:
 
     Returns:
       `files`, a list of paths; `empty`, those of them without rows; `splits`, rows by split and class; `n_bad`;
-      `bad_rows`, the files that hold them; `repeats`, see `read_repeats`; `shards`, see `write_index`.
+      `bad_rows`, the files that hold them; `repeats`, see `read_repeats`; `shards`, see `write_index`; `trained`, the
+      `TrainedRows`.
 
     Raises:
       DamageError: a summary is damaged or gone.
     """
     total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
+    total["trained"] = TrainedRows()
     for path in _find(uri, "summary-*.json"):
         summary = _read_part(path)
         total["files"].append(summary["file"])
@@ -216,6 +228,7 @@ def read_summary(uri: str) -> dict:
             total["empty"].append(summary["file"])
         total["n_bad"] += summary["n_bad"]
         total["shards"] |= summary["shards"]
+        total["trained"] = total["trained"].with_rows(TrainedRows.from_json(summary["trained"]).hashes)
         for name, classes in summary["splits"].items():
             counts = total["splits"].setdefault(name, dict.fromkeys(classes, 0))
             for label, n_rows in classes.items():

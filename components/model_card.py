@@ -5,7 +5,6 @@
 """
 
 import dataclasses
-import itertools
 import json
 import math
 
@@ -14,6 +13,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.dsl.io import fileio
 
+from components.architecture_words import in_words
 from components.ingestion import read_summary
 
 JSON_FILE, TEXT_FILE = "model_card.json", "model_card.md"
@@ -124,24 +124,6 @@ def read_metrics(evaluation: str) -> tuple[dict[str, dict[str, float]], float]:
     metrics = (json.loads(metric.config or "{}") for spec in result.config.metrics_specs for metric in spec.metrics)
     confidence = next(fields["confidence"] for fields in metrics if fields.get("name", "").endswith("_lower"))
     return dict(sorted(found.items())), confidence
-
-
-def in_words(architecture: dict) -> str:
-    """Fields of an architecture in short, without those that say nothing.
-
-    >>> in_words({"hidden_units": [512, 512], "activation": "elu", "l2": 0.0001, "dropout": 0.5, "members": 1})
-    '512x2, l2 0.0001, dropout 0.5'
-    """
-    groups = ((n, len(list(group))) for n, group in itertools.groupby(architecture["hidden_units"]))
-    units = [f"{n}x{n_layers}" if n_layers > 1 else str(n) for n, n_layers in groups]
-    others = {name: value for name, value in architecture.items() if name != "hidden_units"}
-    usual = ({"activation": "elu"}, {"penalized": "kernel"}, {"inputs": "columns"}, {"members": 1})
-    parts = [
-        name if value is True else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in others.items()
-        if value and {name: value} not in usual
-    ]
-    return ", ".join(["-".join(units), *parts])
 
 
 def curl(name: str, requests: str) -> str:

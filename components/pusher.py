@@ -20,13 +20,15 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import durable, model_card, served, server, versions
+from components import durable, model_card, served, server, trained_rows, versions
 from components.errors import UnservableModelError
 from components.history import CANARY_SUFFIX
 from components.infra_validator import HAS_MODEL_PROPERTY
+from components.ingestion import read_summary
 from components.sealed import model_path, servable_path
 
 EVALUATION = "evaluation"
+NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence
 LOGGER = logging.getLogger("higgs.pusher")
 
 
@@ -58,8 +60,8 @@ class Executor(executor.Executor):
             keep=settings.get("keep", versions.N_KEPT),
             rival=(verdict.get("champion") or {}).get("digest", ""),
         )
+        pushed.set_string_custom_property(NOTE_PROPERTY, outcome.note)
         if outcome.rolled_back:
-            LOGGER.warning("Not pushed: this model was rolled back as version %d of %s.", outcome.rolled_back, base)
             self._MarkNotPushed(pushed)
             return
         if settings.get("url"):
@@ -140,6 +142,8 @@ def describe(name: str, version: int, digest: str, sources: model_card.Sources) 
     """The model card in short, for the history, and as files."""
     card = model_card.describe(name, version, digest, sources)
     files = {model_card.JSON_FILE: json.dumps(card, indent=2) + "\n", model_card.TEXT_FILE: model_card.to_text(card)}
+    if sources.examples:
+        files[trained_rows.FILE] = read_summary(sources.examples)["trained"].to_json()
     return model_card.outline(card), files
 
 

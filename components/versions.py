@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
-from components import durable, served
+from components import durable, notes, served
 from components.errors import VersionsError
 from components.history import (
     CANARY,
@@ -25,6 +25,7 @@ from components.history import (
     Served,
     replay,
 )
+from components.notes import Pushed
 from components.served import EXTRA, digest_model
 from components.serving_lock import INCOMING, changing, nothing_pushed
 from datasets.files import whole
@@ -34,19 +35,6 @@ N_KEPT = 5
 SETTLED_S = 60.0  # by then every server, which reads models.config every 10 s, has let go of what it no longer lists
 
 Describe = Callable[[int, str], tuple[dict, dict[str, str]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pushed:
-    """What came of a push.
-
-    Attributes:
-      version: as which the model is served; 0 if it is not.
-      rolled_back: as which this very model was rolled back, so that it was not pushed; 0 if it was not.
-    """
-
-    version: int
-    rolled_back: int = 0
 
 
 def check_base(base: str) -> None:
@@ -88,7 +76,9 @@ def push(
     durable.make_folder(os.path.dirname(base))
     with changing(base) as bring:
         state = served.read(base)
-        promoted = promoted and (not rival or state.stable in state.known_by(rival))
+        compared = not rival or state.stable in state.known_by(rival)
+        why = "another version became stable since it was compared" if promoted else "serving.promote is manual"
+        promoted = promoted and compared
         number = max(int(time.time()), *(version + 1 for version in (0, *state.pushed, *_numbers(base))))
         incoming = os.path.join(base, f"{INCOMING}{number}")
         durable.make_folder(incoming)
@@ -96,13 +86,13 @@ def push(
         digest = digest_model(incoming)
         known = {state.state(version): version for version in state.known_by(digest)}
         if ROLLED_BACK in known:
-            return Pushed(0, known[ROLLED_BACK])
+            return notes.rolled_back(base, known[ROLLED_BACK])
         if STABLE in known:
-            return Pushed(state.stable)
+            return notes.known(base, state.stable, STABLE)
         if CANARY in known:
             if promoted:
                 _record(base, _promotion(state, state.canary))
-            return Pushed(state.canary)
+            return notes.known(base, state.canary, STABLE if promoted else CANARY)
         about, files = describe(number, digest)
         for name, text in files.items():
             durable.make_folder(os.path.join(incoming, EXTRA))
@@ -115,7 +105,7 @@ def push(
         event = Event(PUSH, _now(), **named, versions=(number,), digest=digest, about=about)
         retired = _to_retire(state.after(event), keep)
         _record(base, dataclasses.replace(event, retired=retired))
-        return Pushed(number)
+        return notes.new(base, number, "" if event.stable == number else why)
 
 
 def promote(base: str, version: int = 0) -> int:

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 
 import keras
 from tensorboard.summary import Writer
@@ -14,31 +15,42 @@ LOGGER = logging.getLogger("higgs.training")
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar over epochs on standard output; every epoch goes to the log as well."""
+    """Epochs so far and the time left, on standard output; every epoch goes to the log as well.
+
+    Nobody knows when patience will end a training. What is told is the time until then if `val` does not improve any
+    more, and until the limit on epochs.
+    """
+
+    FORMAT = "{desc}: {n_fmt} epochs in {elapsed}{postfix}"
 
     def __init__(self, name: str, rules: Rules):
         super().__init__()
-        self._name = name
+        self._name, self._rules = name, rules
         self._bar = tqdm(
-            total=rules.epochs,
             desc=name,
-            unit="epoch",
             file=sys.stdout,
             mininterval=0.5 if sys.stdout.isatty() else 10.0,
             dynamic_ncols=True,
+            bar_format=self.FORMAT,
         )
-        self._best = float("inf")
+        self._best, self._best_epoch = float("inf"), 0
 
     def on_epoch_end(self, epoch, logs=None):
-        """Moves the bar by one epoch."""
-        self._best = min(self._best, logs["val_bce"])
-        self._bar.set_postfix(val_bce=f"{logs['val_bce']:.4f}", best=f"{self._best:.4f}", refresh=False)
+        """Counts an epoch."""
+        if logs["val_bce"] < self._best:
+            self._best, self._best_epoch = logs["val_bce"], epoch
+        seconds = (time.time() - self._bar.start_t) / (epoch + 1)
+        latest = self._rules.epochs - epoch - 1
+        earliest = min(self._best_epoch + self._rules.patience - epoch, latest)
+        left = " to ".join(tqdm.format_interval(n_epochs * seconds) for n_epochs in sorted({earliest, latest}))
+        self._bar.set_postfix_str(f"val {logs['val_bce']:.4f}, best {self._best:.4f}, left {left}", refresh=False)
         self._bar.update()
         values = " ".join(f"{name} {value:.5f}" for name, value in logs.items())
         LOGGER.debug("%s epoch %d: %s", self._name, epoch + 1, values)
 
     def on_train_end(self, logs=None):
-        """Leaves the bar as it is."""
+        """Leaves the line as it is, without a time left."""
+        self._bar.set_postfix_str(f"best val {self._best:.4f} in epoch {self._best_epoch + 1}", refresh=False)
         self._bar.close()
 
 

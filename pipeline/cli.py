@@ -10,6 +10,7 @@ from kubeflow.serving.cli import predict, serving
 from pipeline.exits import BLESSED, NOT_BLESSED, RESUMED, reported
 from pipeline.session import DEFAULT_ROWS, session, session_options
 from report.cli import report, report_run, tensorboard
+from report.runs_cli import runs
 from study.cli import study
 
 
@@ -22,7 +23,7 @@ def cli():
     """
 
 
-for command in (study, report, tensorboard, kubeflow, predict, serving):
+for command in (study, report, tensorboard, runs, kubeflow, predict, serving):
     cli.add_command(command)
 
 
@@ -30,6 +31,7 @@ for command in (study, report, tensorboard, kubeflow, predict, serving):
 @click.option("--architecture", metavar="NAME", help="The candidate: tiny, small, ..., combined. [combined]")
 @click.option("--tune", "enabled", is_flag=True, default=None, help="Look for better hyperparameters first.")
 @click.option("--tuned", "hyperparameters", metavar="FILE|latest", help="Train with what an earlier --tune has found.")
+@click.option("--keep", metavar="RUNS", help="How many runs keep what their stages made, this one included. [all]")
 @session_options
 def run(**options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""
@@ -43,8 +45,22 @@ def run(**options):
                 return
             outcome = summary.summarize(config, name)
             outcome["report"] = report_run(config, outcome)
+            _free(config)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)
+
+
+def _free(config) -> None:
+    """Removes what older runs made, as far as the configuration says; what cannot be costs a warning, not the run."""
+    if not config.keep:
+        return
+    from pipeline.console import LOGGER
+    from pipeline.retention import collect
+
+    try:
+        collect(config, config.keep)
+    except Exception as error:
+        LOGGER.warning("What older runs made could not be removed: %s", error, exc_info=True)
 
 
 @cli.group()

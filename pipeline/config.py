@@ -191,6 +191,7 @@ class Config:
       runner: Beam's, a name in `pipeline.runners`.
       beam_args: further options for Beam, `--name=value` each.
       cache: whether unchanged stages are taken from earlier runs.
+      keep: how many runs, the newest, keep what their stages made, see `pipeline.retention`; 0 for all.
     """
 
     data: DataConfig = DataConfig()
@@ -205,11 +206,13 @@ class Config:
     runner: str = "direct"
     beam_args: tuple[str, ...] = ()
     cache: bool = True
+    keep: int = 0
 
     def __post_init__(self):
         check_name(self.name, "--set name=NAME")
         if self.metadata:
             Database.parse(self.metadata)
+        require(self.keep >= 0, "keep", "is a number of runs, or 0 for all", self.keep)
         require(self.runner.lower() in RUNNERS, "runner", f"is one of {', '.join(RUNNERS)}", self.runner)
 
     def to_json(self) -> str:

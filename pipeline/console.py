@@ -16,6 +16,7 @@ import absl.logging
 import click
 
 LOGGER = logging.getLogger("higgs")
+log_path = ""  # of the log file that is written to at the moment
 
 
 @contextlib.contextmanager
@@ -27,7 +28,9 @@ def logged(path: str, verbose: bool, secret: str = "") -> Iterator[None]:
       verbose: whether to send it to the terminal as well.
       secret: a password that TFX would log with the settings it is part of.
     """
+    global log_path
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    log_path = path
     sys.stderr.flush()
     terminal = os.dup(2)
     with open(path, "ab", buffering=0, opener=_private if secret else None) as log:
@@ -97,22 +100,66 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        click.echo(level + record.getMessage())
+        _LINE.say(level + record.getMessage())
+
+
+class _Line:
+    """Lines on standard output; on a terminal the last one may tell what goes on, and is written over then."""
+
+    def __init__(self):
+        self._shown = ""
+
+    def show(self, text: str) -> None:
+        """Says what goes on, where somebody watches."""
+        if sys.stdout.isatty():
+            self.clear()
+            click.echo(text, nl=False)
+            self._shown = text
+
+    def clear(self) -> None:
+        """Takes that back."""
+        if self._shown:
+            click.echo(f"\r{' ' * len(self._shown)}\r", nl=False)
+            self._shown = ""
+
+    def say(self, text: str) -> None:
+        """Says a line that stays."""
+        self.clear()
+        click.echo(text)
+
+
+_LINE = _Line()
 
 
 class Stages(logging.Handler):
-    """Shows each stage of a TFX run as it begins and ends, from the local runner's own log records."""
+    """Shows each stage of a TFX run once, from the local runner's own log records, and cached ones in one line."""
 
     def __init__(self):
         super().__init__(logging.INFO)
         self._started_s = 0.0
+        self._is_cached = False
+        self._cached = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.msg == "Component %s is running.":
-            self._started_s = time.monotonic()
-            click.echo(f"{record.args[0]} ...")
-        elif record.msg == "Component %s is finished.":
-            click.echo(f"{record.args[0]} {time.monotonic() - self._started_s:.1f} s")
+        message = str(record.msg)
+        if message == "Component %s is running.":
+            self._started_s, self._is_cached = time.monotonic(), False
+            _LINE.show(f"{record.args[0]} ...")
+        elif message.startswith("A cached execution"):
+            self._is_cached = True
+            _LINE.clear()
+        elif message.startswith("Going to run a new execution"):
+            self._tell_cached()
+        elif message == "Component %s is finished.":
+            if self._is_cached:
+                self._cached.append(record.args[0])
+            else:
+                _LINE.say(f"{record.args[0]} {time.monotonic() - self._started_s:.1f} s")
+
+    def _tell_cached(self) -> None:
+        if self._cached:
+            _LINE.say(f"From the cache: {', '.join(self._cached)}")
+            self._cached = []
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
@@ -125,3 +172,5 @@ class Stages(logging.Handler):
             yield
         finally:
             logger.removeHandler(self)
+            self._tell_cached()
+            _LINE.clear()

@@ -109,8 +109,29 @@ def create_data_pipeline(config: Config, architectures: Iterable[Architecture] =
     return _pipeline(config, data_components(config, architectures).in_order())
 
 
-def create_pipeline(config: Config) -> Pipeline:
-    """Builds the pipeline from ExampleGen to Pusher.
+@dataclasses.dataclass(frozen=True)
+class TrainingComponents:
+    """The components up to both networks.
+
+    Attributes:
+      data: those before any training.
+      hyperparameters: see `hyperparameters_node`.
+      candidate, baseline: the Trainers.
+    """
+
+    data: DataComponents
+    hyperparameters: Tuner | Importer | None
+    candidate: Trainer
+    baseline: Trainer
+
+    def in_order(self) -> list:
+        """All of them, upstream first."""
+        tuning = [self.hyperparameters] if self.hyperparameters else []
+        return [*self.data.in_order(), *tuning, self.candidate, self.baseline]
+
+
+def training_components(config: Config) -> TrainingComponents:
+    """From CSV to the candidate and the baseline.
 
     Raises:
       ModelError: an architecture's name is unknown.
@@ -138,10 +159,19 @@ def create_pipeline(config: Config) -> Pipeline:
     tuned = {"hyperparameters": hyperparameters.outputs[HYPERPARAMETERS]} if hyperparameters else {}
     candidate = trainer("candidate", config.train.architecture, {"rules": config.train.rules}, **tuned)
     own_rules = {"baseline_rules": config.train.baseline_rules, "seed": config.train.seed}
-    baseline = trainer("baseline", config.train.baseline, own_rules)
-    tuning = [hyperparameters] if hyperparameters else []
-    gate = gate_components(config, data, candidate, baseline)
-    return _pipeline(config, [*data.in_order(), *tuning, candidate, baseline, *gate])
+    return TrainingComponents(data, hyperparameters, candidate, trainer("baseline", config.train.baseline, own_rules))
+
+
+def create_training_pipeline(config: Config) -> Pipeline:
+    """Builds the pipeline from ExampleGen to both Trainers, for whoever repeats a run."""
+    return _pipeline(config, training_components(config).in_order())
+
+
+def create_pipeline(config: Config) -> Pipeline:
+    """Builds the pipeline from ExampleGen to Pusher; raises as `training_components` does."""
+    training = training_components(config)
+    gate = gate_components(config, training.data, training.candidate, training.baseline)
+    return _pipeline(config, [*training.in_order(), *gate])
 
 
 def gate_components(config: Config, data: DataComponents, candidate: Trainer, baseline: Trainer) -> list:

@@ -102,8 +102,9 @@ def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> 
       read_json: reads a file of an artifact, wherever the artifacts are.
 
     Returns:
-      `base`, the architecture's name; `origin` of the rows; `best`, in words; `hyperparameters`, their file; `trials`,
-      how many were finished, and the `val` binary crossentropy of `base` and `best`: None where an earlier run tuned.
+      `base`, the architecture's name; `origin` of the rows; `best`, in words; `hyperparameters`, their file; `content`,
+      what it holds; `trials`, how many were finished, and the `val` binary crossentropy of `base` and `best`: None
+      where an earlier run tuned.
     """
     node = next((node for node in (TUNER, IMPORTER) if node in outputs), None)
     if node is None:
@@ -120,6 +121,7 @@ def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> 
         "origin": values[ORIGIN],
         "best": describe(Architecture.from_dict(trained["architecture"]), Rules(**trained["rules"])),
         "hyperparameters": path,
+        "content": read_json(path),
         **found,
     }
 

@@ -9,6 +9,7 @@ from tfx.dsl.io import fileio
 ALIVE = (mlmd.Execution.NEW, mlmd.Execution.RUNNING)
 # Where TFX keeps what a stage needs while it runs, below the stage's folder: by execution, and by a name of its own.
 OWN, WORK = os.path.join(".system", "executor_execution"), os.path.join(".system", "stateful_working_dir")
+DRIVER = os.path.join(".system", "driver_execution")
 
 
 def remove_dead(store: MetadataStore, artifacts: str) -> None:
@@ -28,7 +29,8 @@ def remove_dead(store: MetadataStore, artifacts: str) -> None:
         execution.last_known_state = mlmd.Execution.FAILED
     store.put_executions(dead)
     for context in store.get_contexts_by_type("node"):
-        _remove(os.path.join(_folder(artifacts, context.name), WORK))
+        for name in (WORK, DRIVER):
+            _remove(os.path.join(_folder(artifacts, context.name), name))
 
 
 def _folder(artifacts: str, node: str) -> str:

@@ -101,9 +101,19 @@ def _place(config: Config) -> str:
 
 
 def check_outputs(executions: Iterable[Execution]) -> None:
-    """Raises DamageError if what one of the stages made and sealed is not there as it was."""
+    """Raises if what the stages made is not there as it was.
+
+    Raises:
+      ConfigError: it was removed on purpose, see `pipeline.retention`.
+      DamageError: something that a stage sealed is damaged or gone.
+    """
     for execution in executions:
         for artifact in execution.outputs.values():
+            if artifact.state == mlmd.Artifact.DELETED:
+                raise ConfigError(
+                    f"This needs what the run's stages made. Received: {artifact.uri}, which higgs runs gc removed. "
+                    "Its figures are in higgs runs show; name a newer run, or repeat it with higgs runs reproduce."
+                )
             check_seal(artifact.uri)
 
 

@@ -117,9 +117,14 @@ def session(
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, password), Stages().shown():
             config = with_hyperparameters(config)
-            _import_stages(config)
-            _prepare_stores(config)
+            prepare(config)
             yield config
+
+
+def prepare(config) -> None:
+    """Imports the stages, sees that there is a place for what they write, and removes what killed runs left there."""
+    _import_stages(config)
+    _prepare_stores(config)
 
 
 def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = False, **options):

@@ -11,16 +11,22 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from rich.console import Console
 from rich.table import Table
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
 from components.metrics import BCE, CHAMPION
+from components.pusher import NOTE_PROPERTY
 from components.verdict import VERDICT_PROPERTY, Verdict
 from datasets.files import whole
+from datasets.fingerprint import digests, fingerprint
+from pipeline import console
 from pipeline.config import Config
+from pipeline.digest import commit, digest_files
 from pipeline.hyperparameters import report, sentence
 from pipeline.lineage import Execution, check_outputs, read_run
 from pipeline.places import Places
+from pipeline.run_records import flatten
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 UNFINISHED = "unfinished: the limit on epochs ended training before patience did, so more might do better"
@@ -70,8 +76,10 @@ def summarize(config: Config, run: str) -> dict:
     ingested = read_summary(examples.uri)
     summary = {
         "run": run,
+        "settings": _changed(config),
         "origin": examples.custom_properties[ORIGIN_PROPERTY].string_value,
         "files": ingested["files"],
+        "digests": _digests(ingested["files"], examples.custom_properties[FINGERPRINT_PROPERTY_NAME].string_value),
         "rows": ingested["splits"],
         "bad_rows": {"n": ingested["n_bad"], "files": ingested["bad_rows"]},
         "empty_files": ingested["empty"],
@@ -83,12 +91,16 @@ def summarize(config: Config, run: str) -> dict:
         "tuning": tuning,
         "verdict": dataclasses.asdict(verdict),
         "pushed_to": pushed.custom_properties["pushed_destination"].string_value,
+        "push": pushed.custom_properties[NOTE_PROPERTY].string_value,
         "evaluation": evaluation.uri,
         "tensorboard": {name: outputs[f"Trainer.{name}"]["model_run"].uri for name in trained},
         "metadata": json.loads(config.to_json())["metadata"] or places.metadata,
         "logs": places.logs,
+        "log": console.log_path,
         "results": os.path.join(places.results, run.replace(":", "-")),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
+        "versions": package_versions(),
+        "commit": commit(),
+        "code": digest_files(),
     }
     os.makedirs(summary["results"], exist_ok=True)
     for name, text in (
@@ -98,6 +110,29 @@ def summarize(config: Config, run: str) -> dict:
         with whole(os.path.join(summary["results"], name)) as file:
             file.write(text + "\n")
     return summary
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that decide what comes out, by package; Python's own among them."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]}
+
+
+# Settings that say where a run is, not what it is; or that have a place of their own in its record.
+LEFT_OUT = ("data.path", "data.origin", "output", "artifacts", "metadata", "train.architecture")
+
+
+def _changed(config: Config) -> dict:
+    """The settings that are not those of `Config()`, by dotted name."""
+    given, usual = (flatten(json.loads(settings.to_json())) for settings in (config, Config()))
+    return {name: value for name, value in given.items() if value != usual[name] and name not in LEFT_OUT}
+
+
+def _digests(files: list[str], recorded: str) -> dict[str, str]:
+    """The SHA-256 of each file that was read; nothing if that cannot be told any more."""
+    try:
+        return dict(zip(files, digests(files), strict=True)) if fingerprint(files) == recorded else {}
+    except OSError:  # gone since, or on another file system
+        return {}
 
 
 def _stage(execution: Execution) -> dict:
@@ -132,44 +167,36 @@ def _metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]
 
 
 def show(summary: dict) -> None:
-    """Prints the summary."""
-    console = Console(highlight=False)
+    """Prints the summary: rows, networks, differences, and last the verdict and where to look on."""
+    terminal = Console(highlight=False)
     origin = summary["origin"]
     rows = Table("split", "background", "signal", title=f"Rows ({origin})", title_justify="left")
     for split, classes in summary["rows"].items():
         rows.add_row(split, f"{classes['background']:,}", f"{classes['signal']:,}")
-    console.print(rows)
+    terminal.print(rows)
     for remark in summary["remarks"]:
-        console.print(remark, soft_wrap=True)
-    stages = Table("stage", "seconds", title="Stages", title_justify="left")
-    for stage in summary["stages"]:
-        stages.add_row(stage["name"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")
-    console.print(stages)
-    console.print(_models_table(summary))
+        terminal.print(remark, soft_wrap=True)
+    terminal.print(_models_table(summary))
     if summary["tuning"]:
-        console.print(sentence(summary["tuning"]), soft_wrap=True)
+        terminal.print(sentence(summary["tuning"]), soft_wrap=True)
+        terminal.print(f"hyperparameters: {summary['tuning']['hyperparameters']}", soft_wrap=True)
     verdict = summary["verdict"]
-    console.print(
+    terminal.print(_differences_table(verdict))
+    if verdict["champion"] and verdict["champion"]["may_know_eval"]:
+        terminal.print(MAY_KNOW_EVAL, soft_wrap=True)
+    terminal.print(
         f"{'Blessed' if verdict['blessed'] else 'Not blessed'}: candidate {verdict['candidate']:.4f}, "
         f"baseline {verdict['baseline']:.4f} on {origin} rows; {verdict['reason']}",
         style="bold",
         soft_wrap=True,
     )
-    console.print(_differences_table(verdict))
-    if verdict["champion"] and verdict["champion"]["may_know_eval"]:
-        console.print(MAY_KNOW_EVAL, soft_wrap=True)
-    places = [
+    if summary["push"]:
+        terminal.print(summary["push"], soft_wrap=True)
+    for name, path in (
         ("model", summary["pushed_to"] or "not pushed"),
-        ("results", summary["results"]),
-        ("logs", summary["logs"]),
-    ]
-    places += [("report", summary["report"])] if "report" in summary else []
-    if summary["tuning"]:
-        places.append(("hyperparameters", summary["tuning"]["hyperparameters"]))
-    places += [("evaluation", summary["evaluation"]), ("metadata", summary["metadata"])]
-    places += [(f"TensorBoard, {name}", path) for name, path in summary["tensorboard"].items()]
-    for name, path in places:
-        console.print(f"{name}: {path}", soft_wrap=True)
+        ("report", summary.get("report") or summary["results"]),
+    ):
+        terminal.print(f"{name}: {path}", soft_wrap=True)
 
 
 def _models_table(summary: dict) -> Table:

@@ -1,7 +1,6 @@
 """The commands that show results."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable
 
@@ -29,15 +28,19 @@ def report(output, name, study, path, metadata):
 @click.option("--port", type=click.IntRange(0, 65535), help="To listen on. [6006, or the next that is free]")
 @click.option("--host", help="To listen on. [localhost]")
 def tensorboard(outputs, port, host):
-    """Opens TensorBoard on all runs below FOLDER, runs unless told: sizes/tiny, regularizers/l2, ... side by side."""
+    """Opens TensorBoard on all runs and studies below FOLDER, runs unless told, by group, architecture and date."""
     with reported():
-        from report.tensorboard import find_logs, serve
+        from report.tensorboard import check_found, find_histories, find_logs, serve
 
-        logs = find_logs(outputs or ["runs"])
+        outputs = outputs or ["runs"]
+        logs, histories = find_logs(outputs), find_histories(outputs)
+        check_found(outputs, logs, histories)
         for name, folder in logs.items():
             click.echo(f"{name}: {folder}")
+        for name in histories:
+            click.echo(name)
         with contextlib.suppress(KeyboardInterrupt):
-            serve(logs, port, host, lambda url: click.echo(f"TensorBoard: {url} (Ctrl-C ends it)"))
+            serve(logs, histories, port, host, lambda url: click.echo(f"TensorBoard: {url} (Ctrl-C ends it)"))
 
 
 def report_run(config, summary: dict) -> str:
@@ -73,18 +76,16 @@ def _study(folder: str, path: str | None) -> str:
 
 
 def _run(output: str, name: str | None, path: str | None, metadata: str | None) -> str:
-    from report.records import find_run, read_json
+    from pipeline.run_records import SUMMARY, find_run, read_config, read_json
 
     results = find_run(output, name)
-    summary = read_json(results / "summary.json") | {"results": str(results.absolute())}
+    summary = read_json(results / SUMMARY) | {"results": str(results.absolute())}
+    config = read_config(results, output, metadata)
 
-    from pipeline.config import Config
     from pipeline.console import logged
     from pipeline.database import reach
     from pipeline.places import Places
 
-    config = Config.from_json((results / "config.json").read_text())
-    config = dataclasses.replace(config, output=output, metadata=metadata or config.metadata)
     with logged(os.path.join(Places(config).logs, "report.log"), False, reach(config.metadata)):
         from report import run
 

@@ -4,10 +4,10 @@ import json
 import re
 
 from pipeline.config import Config
-from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, digest_source
+from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, commit, digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
-from report.provenance import commit, data_files, is_unchanged, settings, versions
+from report.provenance import data_files, is_unchanged, settings, versions
 
 DIGESTED = (INGESTION, TRANSFORM, TRAINING, SERVING)
 

@@ -2,15 +2,11 @@
 
 import json
 import os
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from datasets.fingerprint import digests, fingerprint, is_fingerprint
+from pipeline.run_records import flatten
 from report.page import Table
-
-ROOT = Path(__file__).parent.parent
 
 
 def data_files(paths: list[str], caption: str, recorded: str = "") -> Table:
@@ -40,22 +36,6 @@ def is_unchanged(paths: list[str], recorded: str) -> bool | None:
     return fingerprint(paths) == recorded
 
 
-def commit() -> str:
-    """The commit of this project's checkout, and whether files differ from it; empty if it is none."""
-    if not (ROOT / ".git").exists():  # an installed package may lie inside somebody else's repository
-        return ""
-    try:
-        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return f"{head}, with changes that are not committed" if changed else head
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def versions(packages: dict[str, str]) -> Table:
     """Package name to version."""
     return Table(["package", "version"], [[name, version] for name, version in packages.items()], numeric=False)
@@ -63,12 +43,8 @@ def versions(packages: dict[str, str]) -> Table:
 
 def settings(tree: dict) -> Table:
     """Nested settings, by dotted name."""
-    return Table(["setting", "value"], list(_flat(tree)), numeric=False)
-
-
-def _flat(tree: dict, prefix: str = "") -> Iterator[list[str]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield [prefix + name, value if isinstance(value, str) else json.dumps(value)]
+    return Table(
+        ["setting", "value"],
+        [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in flatten(tree).items()],
+        numeric=False,
+    )

@@ -1,12 +1,16 @@
 """The page of a run: its verdict, its two networks, its data and its lineage."""
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from components.architecture_words import in_words
 from components.metrics import BCE
+from components.model_card import JSON_FILE, TEXT_FILE
+from components.served import EXTRA
 from components.verdict import LOWER, UPPER
 from models.features import FEATURES
 from pipeline.config import Config
@@ -16,7 +20,7 @@ from report.figures import Figure
 from report.lineage import lineage_sections
 from report.measures import Calibration, Roc, importance
 from report.page import Page, Section, Table
-from report.texts import architecture, interval, is_known, number
+from report.texts import interval, is_known, number, significant
 
 MODELS = ("baseline", "candidate")
 IMPORTANCE_ROWS = 20_000
@@ -46,7 +50,7 @@ def make(config: Config, summary: dict) -> Page:
 
     from components.sealed import model_path
     from pipeline.lineage import check_outputs, read_run
-    from report.events import score, scorer
+    from pipeline.scoring import score, scorer
 
     executions = read_run(config, summary["run"])
     check_outputs(executions)
@@ -54,6 +58,7 @@ def make(config: Config, summary: dict) -> Page:
     examples = outputs["HiggsExampleGen"]["examples"].uri
     models = {name: tf.saved_model.load(model_path(outputs[f"Trainer.{name}"]["model"])) for name in MODELS}
     scored = score(os.path.join(examples, "Split-eval"), models, IMPORTANCE_ROWS)
+    scored.save(summary["results"])
     curves = {name: Roc.of(scored.labels, values) for name, values in scored.probabilities.items()}
     labels = {name: f"{name}: {summary['models'][name]['name']}" for name in MODELS}
     n_rows = len(scored.features)
@@ -72,6 +77,7 @@ def make(config: Config, summary: dict) -> Page:
                 _importances(increases.result(), n_rows),
                 _slices(summary),
                 _statistics(outputs["StatisticsGen"]["statistics"].uri, examples, models["candidate"]),
+                *_card(summary["pushed_to"]),
                 *lineage_sections(config, summary, executions),
             ],
             made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
@@ -128,7 +134,7 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
         rows.append(
             [
                 f"{name}: {model['name']}",
-                architecture(model["architecture"]),
+                in_words(model["architecture"]),
                 f"{model['n_parameters']:,}",
                 f"{model['epochs']:,}{'' if is_finished(model) else ' (unfinished)'}",
                 f"{model['best_epoch']:,}",
@@ -151,17 +157,13 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
 def _training(summary: dict, labels: dict[str, str]) -> Section:
     from pathlib import Path
 
-    from report.records import read_json
+    from pipeline.run_records import read_json
 
     histories = {
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS
     }
     best = {labels[name]: summary["models"][name]["best_epoch"] for name in MODELS}
-    figures = [
-        training_charts.learning_curves(f"learning-curves{'-log' * log}", "Learning curves", histories, best, log)
-        for log in (False, True)
-    ]
-    return Section("Training", figures)
+    return Section("Training", training_charts.both_axes("learning-curves", "Learning curves", histories, best))
 
 
 def _probabilities(scored, labels: dict[str, str]) -> Section:
@@ -175,7 +177,7 @@ def _probabilities(scored, labels: dict[str, str]) -> Section:
 
 def _importances(increases: np.ndarray, n_rows: int) -> Section:
     mean, spread = increases.mean(1), increases.std(1, ddof=1)
-    rows = [[FEATURES[column], number(mean[column], sign=True), number(spread[column])] for column in np.argsort(-mean)]
+    rows = [[FEATURES[column], significant(mean[column]), significant(spread[column])] for column in np.argsort(-mean)]
     table = Table(["feature", "rise (nats)", "sd"], rows, beside=True)
     return Section("Which features matter", [score_charts.importances(FEATURES, increases, n_rows), table])
 
@@ -189,7 +191,8 @@ def _slices(summary: dict) -> Section:
         difference = ours[BCE] - theirs[BCE] if is_known(ours[BCE], theirs[BCE]) else None
         bounds = (ours.get(LOWER), ours.get(UPPER))
         if known := is_known(difference, *bounds):
-            entries.append({"name": name, "difference": difference, "intervals": [bounds]})
+            n_rows = ours["example_count"]
+            entries.append({"name": name, "difference": difference, "intervals": [bounds], "n_rows": n_rows})
         rows.append(
             [
                 name,
@@ -211,10 +214,30 @@ def _slices(summary: dict) -> Section:
     return Section("Slices", [*figures, Table(head, rows, caption, marked=[list(candidate).index("all")])])
 
 
+def _card(version: str) -> list[Section]:
+    """The model card of a version that was pushed, less what the page shows elsewhere."""
+    folder = os.path.join(version, EXTRA)
+    path = os.path.join(folder, JSON_FILE)
+    if not version or not os.path.isfile(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        card = json.load(file)
+    rows = [
+        ["version", f"{card['model']['version']} of {card['model']['name']}"],
+        ["purpose", card["purpose"]],
+        *(["limit", limit] for limit in card["limits"]),
+        ["how to ask it", card["call"]],
+        *([f"SHA-256 of the {what}", digest] for what, digest in card["digests"].items()),
+        ["all of it", os.path.join(folder, TEXT_FILE)],
+    ]
+    text = "What goes with the model that was pushed."
+    return [Section("Model card", [Table(["", ""], [row for row in rows if row[1]], numeric=False)], text)]
+
+
 def _statistics(statistics: str, examples: str, model) -> Section:
     import tensorflow_data_validation as tfdv
 
-    from report.events import transformed
+    from pipeline.scoring import transformed
 
     after = transformed(os.path.join(examples, "Split-train"), model, STATISTICS_ROWS)
     [before] = tfdv.load_stats_binary(os.path.join(statistics, "Split-train", "FeatureStats.pb")).datasets
@@ -223,7 +246,7 @@ def _statistics(statistics: str, examples: str, model) -> Section:
     for index, name in enumerate(FEATURES):
         raw, values = by_name[name], after[:, index].astype(np.float64)
         figures = (raw.mean, raw.std_dev, raw.min, raw.max, values.mean(), values.std(), values.min(), values.max())
-        rows.append([name, *(number(value, 3) for value in figures)])
+        rows.append([name, *map(significant, figures)])
     head = ["feature", *(f"{what} {when}" for when in ("before", "after") for what in ("mean", "sd", "min", "max"))]
     text = (
         f"Before: all {before.num_examples:,} rows of train, as StatisticsGen counted them. After: "

@@ -12,6 +12,7 @@ LINES = {"candidate": "-", "baseline": (0, (5, 1.5))}
 N_POINTS = 201  # of a drawn curve
 FEWEST_PASSING = 10  # background rows; below, rejection is mostly noise
 N_BINS = 40
+FEWEST_ROWS = 100  # of a slice whose interval the axis makes room for
 
 
 def roc(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:
@@ -146,7 +147,7 @@ def differences(name: str, entries: list[dict], baseline: str, text: str) -> Fig
     Args:
       name: of the figure.
       entries: `name`, `difference` (nats, below 0 is better) and `intervals`, each (low, high), the widest last; the
-        best entry first.
+        best entry first. With `n_rows`, those of fewer than FEWEST_ROWS do not set the axis.
       baseline: the name of what is compared with.
       text: what the intervals are.
     """
@@ -159,10 +160,18 @@ def differences(name: str, entries: list[dict], baseline: str, text: str) -> Fig
                 axes.plot(bounds, [place, place], color=ink(color), linewidth=width, solid_capstyle="butt")
             axes.plot(entry["difference"], place, "D" if color == "grey" else "o", color=ink(color), markersize=6.5)
         axes.axvline(0, color=ink("ink"), linewidth=1)
+        if clipped:
+            ends = [0.0, *(bound for entry in sound for bounds in entry["intervals"] for bound in bounds)]
+            margin = 0.05 * (max(ends) - min(ends))
+            axes.set_xlim(min(ends) - margin, max(ends) + margin)
         axes.set_yticks(range(len(entries)), [entry["name"].replace(",", "\n") for entry in reversed(entries)])
         axes.set(xlabel=f"Difference to {baseline} (nats); left is better", ylim=(-0.7, len(entries) - 0.3))
         axes.grid(axis="y", visible=False)
 
+    sound = [entry for entry in entries if entry.get("n_rows", FEWEST_ROWS) >= FEWEST_ROWS]
+    clipped = bool(sound) and len(sound) < len(entries)
+    if clipped:
+        text = f"{text} Those of slices of fewer than {FEWEST_ROWS} rows may go on outside the figure."
     listed = "; ".join(
         f"{entry['name']} {number(entry['difference'], sign=True)}, {interval(entry['intervals'][-1])}"
         for entry in entries

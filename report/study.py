@@ -3,12 +3,13 @@
 import os
 import time
 
+from components.architecture_words import in_words
+from pipeline.run_records import read_study
 from report import score_charts, training_charts
 from report.figures import CYCLE, Figure
 from report.page import Page, Section, Table
 from report.provenance import data_files, settings
-from report.records import read_study
-from report.texts import architecture, group, interval, number
+from report.texts import group, interval, number
 
 FILE = "report.html"
 GROUPS = {
@@ -54,7 +55,7 @@ def make(study: dict, name: str) -> Page:
     return Page(
         title=f"HIGGS study {name}",
         origin=study["origin"],
-        verdict=f"Best: {best['name']}",
+        verdict=_heading(best),
         mood="good" if best["verdict"] == "better" else "plain",
         reason=_reason(best, study),
         facts={
@@ -72,6 +73,12 @@ def make(study: dict, name: str) -> Page:
     )
 
 
+def _heading(best: dict) -> str:
+    if best["verdict"] == "noise":
+        return "No difference beyond the noise"
+    return "The baseline is the best" if best["verdict"] == "baseline" else f"Best: {best['name']}"
+
+
 def _reason(best: dict, study: dict) -> str:
     if best["name"] == study["baseline"]:
         return (
@@ -79,10 +86,10 @@ def _reason(best: dict, study: dict) -> str:
         )
     meaning = {"better": "More than noise explains", "noise": "Within the noise", "worse": "Worse"}[best["verdict"]]
     return (
-        f"On {study['origin']} rows ({study['scored']}) its binary crossentropy differs from that of "
-        f"{study['baseline']} by {number(best['difference'], sign=True)} nats, with {study['confidence']:.0%} "
-        f"confidence {interval(best['interval_with_seeds'])}. {meaning} by {study['correction']}'s method over all "
-        f"comparisons: p = {best['p_adjusted']:.2g}."
+        f"On {study['origin']} rows ({study['scored']}) the binary crossentropy of {best['name']}, the lowest, differs "
+        f"from that of {study['baseline']} by {number(best['difference'], sign=True)} nats, with "
+        f"{study['confidence']:.0%} confidence {interval(best['interval_with_seeds'])}. {meaning} by "
+        f"{study['correction']}'s method over all comparisons: p = {best['p_adjusted']:.2g}."
     )
 
 
@@ -106,7 +113,7 @@ def _ranking(study: dict) -> Section:
                 _mean(entry["val"]),
                 _mean(entry["auc"]),
                 f"{entry['best_epoch']:,.0f}",
-                architecture(entry["architecture"]),
+                in_words(entry["architecture"]),
             ]
         )
     head = ["network", study["scored"], "difference (interval)", "p", "verdict", "val", "AUC", "best epoch"]
@@ -143,10 +150,7 @@ def _learning_curves(key: str, entries: list[dict]) -> list[Figure]:
     first = {entry["name"]: entry["trainings"][0] for entry in entries}
     histories = {name: training["history"] for name, training in first.items()}
     best = {name: training["summary"]["best_epoch"] for name, training in first.items()}
-    return [
-        training_charts.learning_curves(f"{key}{'-log' * log}", f"Learning curves, {key}", histories, best, log)
-        for log in (False, True)
-    ]
+    return training_charts.both_axes(key, f"Learning curves, {key}", histories, best)
 
 
 def _n_parameters(entry: dict) -> int:

@@ -2,8 +2,10 @@
 
 import math
 
-NOT_STRENGTHS = ("hidden_units", "activation", "penalized", "inputs", "pretrain")  # of an architecture's fields
-MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+from components.architecture_words import regularizers
+
+MINUS = "\N{MINUS SIGN}"
+SMALLEST = 1e-6
 
 
 def is_known(*values: float | None) -> bool:
@@ -18,38 +20,19 @@ def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
 
 
+def significant(value: float | None) -> str:
+    """A number with three significant digits; what is below SMALLEST is 0, as a mean of normalised values is."""
+    if not is_known(value):
+        return "n/a"
+    plain = f"{value:#.3g}" if 1e-4 <= abs(value) < 1e3 else "0" if abs(value) < SMALLEST else f"{value:.3g}"
+    return plain.rstrip(".").replace("-", MINUS)
+
+
 def interval(bounds) -> str:
     """Two bounds of differences in nats."""
     return f"{number(bounds[0], sign=True)} to {number(bounds[1], sign=True)}"
 
 
-def architecture(fields: dict) -> str:
-    """Fields of `models.architectures.Architecture` in a few words, regularizers only where there are any."""
-    units = list(fields["hidden_units"])
-    size = f"{len(units)} {TIMES} {units[0]}" if len(units) > 1 and len(set(units)) == 1 else ", ".join(map(str, units))
-    used = [name.replace("_", " ") + _strength(value) for name, value in _regularizers(fields)]
-    if fields.get("penalized") == "activity" and (fields["l1"] or fields["l2"]):
-        used.append("on activities")
-    used += ["physics columns"] * (fields.get("inputs") == "physics")
-    if fields.get("pretrain"):
-        used.append(f"pre-trained on {fields['pretrain']:,} simulated events")
-    return ", ".join([f"{size} {fields['activation']}", *used])
-
-
-def _strength(value: bool | float | list[float]) -> str:
-    if value is True:
-        return ""
-    return " " + (":".join(f"{part:g}" for part in value) if isinstance(value, list) else f"{value:g}")
-
-
 def group(fields: dict) -> str:
     """The tutorial's group of an architecture: `sizes`, or `regularizers` if it has any regularization."""
-    return "regularizers" if _regularizers(fields) else "sizes"
-
-
-def _regularizers(fields: dict) -> list[tuple[str, bool | float | list[float]]]:
-    """Name and strength of each regularizer, one strength for all layers or a list."""
-    others = {name: value for name, value in fields.items() if name not in NOT_STRENGTHS}
-    if others.get("members") == 1:
-        del others["members"]
-    return [(name, value) for name, value in others.items() if (any(value) if isinstance(value, list) else value)]
+    return "regularizers" if regularizers(fields) else "sizes"

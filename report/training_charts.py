@@ -13,6 +13,7 @@ from report.measures import SMOOTHING_EPOCHS, smooth
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
 TOP = 0.75  # nats; above it is nothing to see
 BELOW = 0.05  # nats, shown below the best validation; networks that learn their rows by heart go on far below
+FEWEST_SMOOTHED = 100  # epochs
 FIRST_EPOCH = 5  # on the logarithmic axis, as in the tutorial: before it, smoothing is all there is
 MARGIN = 0.01  # nats, around the curves
 LEGEND_CHARACTERS = 36  # that fit side by side
@@ -29,7 +30,9 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
       best: label to the epoch (from 1) whose weights were kept, to be marked.
       log: whether epochs are on a logarithmic axis.
     """
-    curves = {label: {key: smooth(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
+    raw = {label: {key: np.asarray(history[key]) for key in ("bce", "val_bce")} for label, history in histories.items()}
+    curves = {label: {key: smoothed(curve) for key, curve in pair.items()} for label, pair in raw.items()}
+    is_smoothed = any(len(pair["bce"]) >= FEWEST_SMOOTHED for pair in raw.values())
     low, top = (
         extreme([extreme(curve) for pair in curves.values() for curve in pair.values()]) for extreme in (min, max)
     )
@@ -39,9 +42,12 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
         for color, marker, (label, pair) in zip(cycle(CYCLE), cycle(MARKERS), curves.items(), strict=False):
             epochs, style = np.arange(1, len(pair["bce"]) + 1), {"color": ink(color), "marker": marker, "markersize": 6}
             kept = best[label] - 1
+            if len(epochs) >= FEWEST_SMOOTHED:
+                for curve in raw[label].values():
+                    axes.plot(epochs, curve, color=ink(color), linewidth=0.7, alpha=0.3)
             axes.plot(epochs, pair["bce"], color=ink(color))
             axes.plot(epochs, pair["val_bce"], color=ink(color), linestyle=(0, (4, 2)))
-            axes.plot(epochs[kept], pair["val_bce"][kept], **style)
+            axes.plot(epochs[kept], raw[label]["val_bce"][kept], **style)
             axes.plot([], [], **style, label=label)
         axes.set(xlabel="Epoch" + (" (logarithmic)" if log else ""), ylabel=BCE)
         axes.set_ylim(max(low, bottom) - MARGIN, min(top, TOP) + MARGIN)
@@ -60,13 +66,29 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
     )
     guess = " Dotted: ln 2, a guess." if min(top, TOP) + MARGIN > GUESSING else ""
     clipped = " Curves go on outside the figure." if top > TOP or low < bottom else ""
+    smoothing = (
+        f" Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs where there are {FEWEST_SMOOTHED} or more; faint: "
+        "without."
+    )
     return draw(
         name,
         f"{title}: binary crossentropy by epoch{' on a logarithmic axis' if log else ''}. Lowest on val: {lows}.",
-        f"Solid: train, with dropout in effect. Dashed: val. Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs."
-        f" Marked: the epochs whose weights were kept.{guess}{clipped}",
+        f"Solid: train, with dropout in effect. Dashed: val.{smoothing * is_smoothed} Marked: the epochs whose weights "
+        f"were kept.{guess}{clipped}",
         paint,
     )
+
+
+def smoothed(curve: np.ndarray) -> np.ndarray:
+    """A curve as it is drawn: smoothed if it is long enough that smoothing hides nothing."""
+    return smooth(curve) if len(curve) >= FEWEST_SMOOTHED else curve
+
+
+def both_axes(name: str, title: str, histories: dict[str, dict], best: dict[str, int]) -> list[Figure]:
+    """Learning curves, and again by the logarithm of epochs where there are enough of them to show more by it."""
+    n_epochs = max(len(history["bce"]) for history in histories.values())
+    logs = (False, True) if n_epochs >= FEWEST_SMOOTHED else (False,)
+    return [learning_curves(f"{name}{'-log' * log}", title, histories, best, log) for log in logs]
 
 
 def sweep(name: str, field: str, points: dict[str, Sequence]) -> Figure:

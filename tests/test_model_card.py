@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from serving_server import serve
 
 from components import model_card
-from components.model_card import NOISE_LIMIT, SIMULATED_LIMIT, Sources, in_words, to_text
+from components.architecture_words import in_words
+from components.model_card import NOISE_LIMIT, SIMULATED_LIMIT, Sources, to_text
 from components.served import digest_model, stable_version
 from pipeline.cli import cli
 
@@ -99,7 +100,7 @@ def test_card_of_a_model_of_which_little_is_known_says_little(tmp_path):
     ("architecture", "words"),
     [
         ({"hidden_units": [16], "activation": "elu", "l2": 0.0, "batch_norm": False, "members": 1}, "16"),
-        ({"hidden_units": [512] * 12, "activation": "relu", "batch_norm": True}, "512x12, activation relu, batch_norm"),
+        ({"hidden_units": [512] * 12, "activation": "relu", "batch_norm": True}, "512x12, relu, batch norm"),
         ({"hidden_units": [64, 64, 8], "l1": 5e-5, "l2": 1e-4, "members": 8}, "64x2-8, l1 5e-05, l2 0.0001, members 8"),
     ],
 )

@@ -23,6 +23,7 @@ from sklearn import metrics as sklearn_metrics
 from components.errors import IngestionError
 from components.history import PUSH, Event
 from components.served import render
+from components.splits import SplitRule, hash_rows
 from datasets import DatasetError
 from kubeflow.serving.predict import Events, in_order, predict
 from models.features import COLUMNS, FEATURES
@@ -466,3 +467,39 @@ def test_stable_model_of_the_runs_is_the_default(blessed_run, events, tmp_path, 
     code, output = run(events, tmp_path / "out.csv")
     assert code == 0, output
     assert f"runs/serving/higgs/{blessed_run.versions[-1].name}\n" in output
+
+
+def test_header_and_row_numbers_are_written_on_request(ways, events, rows, tmp_path):
+    code, output = run(events, tmp_path / "p.csv", "--header", "--row-numbers", "--batch-size", 7, *ways["local"])
+    assert code == 0, output
+    head, *lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert head == "row,probability,label"
+    assert [line.split(",")[0] for line in lines] == [str(number) for number in range(1, N_ROWS + 1)]
+    assert [float(line.split(",")[2]) for line in lines] == rows[:, 0].tolist()
+    run(events, tmp_path / "plain.csv", *ways["local"])
+    assert [line.partition(",")[2] for line in lines] == (tmp_path / "plain.csv").read_text().splitlines()
+
+
+def test_rows_that_the_model_was_trained_on_are_told(ways, events, rows, tmp_path):
+    hashes = hash_rows(np.ascontiguousarray(rows[:, 1:].T))
+    rule = SplitRule((("train", 8), ("val", 1), ("eval", 1)))
+    in_train = rule.assign(hashes, np.arange(N_ROWS)) == 0
+    output = run(events, tmp_path / "p.csv", *ways["local"])[1]
+    assert f"Warning: The model was trained on {in_train.mean():.0%} of these rows: on others it does worse" in output
+    (tmp_path / "new.csv").write_text(to_csv(rows[~in_train]))
+    assert "trained on" not in run(tmp_path / "new.csv", tmp_path / "p.csv", *ways["local"])[1]
+
+
+def test_values_outside_the_schema_are_told_with_the_first_of_them(ways, rows, tmp_path):
+    assert "outside" not in predicted(ways, rows, tmp_path)
+    changed = rows.copy()
+    changed[[5, 9], COLUMNS.index("lepton_eta")] = 9.5, -4.0
+    expected = "2 of 300 rows have lepton_eta outside the schema's range, -3.5 to 3.5; the first is row 6: 9.5."
+    assert f"Warning: {expected}" in predicted(ways, changed, tmp_path)
+    changed[3, COLUMNS.index("m_bb")] = -1.0
+    assert "m_bb outside the schema's range, at least 0; the first is row 4: -1." in predicted(ways, changed, tmp_path)
+
+
+def predicted(ways, rows: np.ndarray, folder: Path) -> str:
+    (folder / "rows.csv").write_text(to_csv(rows))
+    return run(folder / "rows.csv", folder / "p.csv", *ways["local"])[1]

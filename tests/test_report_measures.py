@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from components.architecture_words import in_words
 from report.measures import Calibration, Roc, importance, smooth
-from report.texts import architecture, group, number
+from report.texts import group, number
 
 # Signal at 0.8 and 0.4; background at 0.9, 0.5, 0.2 and 0.1.
 LABELS = np.array([1, 1, 0, 0, 0, 0])
@@ -81,10 +82,10 @@ def test_network_without_regularization_is_a_size_and_every_other_a_regularizer(
 
 
 def test_texts_say_only_what_is_there():
-    assert architecture(PLAIN) == "3 \N{MULTIPLICATION SIGN} 64 elu"
+    assert in_words(PLAIN) == "64x3"
     by_layer = PLAIN | {"l2": [1e-4, 0.0, 1e-4], "penalized": "activity", "augment": True}
-    assert architecture(by_layer) == "3 \N{MULTIPLICATION SIGN} 64 elu, l2 0.0001:0:0.0001, augment, on activities"
+    assert in_words(by_layer) == "64x3, l2 0.0001:0:0.0001, augment, on activities"
     changed = PLAIN | {"hidden_units": [16], "l2": 1e-4, "batch_norm": True}
-    assert architecture(changed) == "16 elu, l2 0.0001, batch norm"
+    assert in_words(changed) == "16, l2 0.0001, batch norm"
     assert number(-0.02, sign=True) == "\N{MINUS SIGN}0.0200"
     assert number(None) == number(math.nan) == "n/a"

@@ -133,7 +133,7 @@ def read_for_training(examples):
 
 
 def read_for_report(examples):
-    from report.events import _read
+    from pipeline.scoring import _read
 
     return list(_read(f"{examples}/Split-train"))
 

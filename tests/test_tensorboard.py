@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from conftest import higgs
+from test_callbacks import curves
 from test_cli import check_one_line
 
 from models.architectures import named
-from report.tensorboard import find_logs
+from report.tensorboard import as_numbers, find_histories, find_logs, write_curves
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,18 +39,42 @@ def test_logs_are_named_by_group_and_architecture(tmp_path):
     record_run(tmp_path / "a", "2026-01-01", {"baseline": ("tiny", "1"), "candidate": ("l2", "2")})
     record_run(tmp_path / "b", "2026-01-02", {"baseline": ("tiny", "1"), "candidate": ("large", "2")})
     logs = find_logs([str(tmp_path / "a"), str(tmp_path / "b")])
-    assert logs == {
-        "regularizers/l2": str(tmp_path / "a" / "2"),
-        "sizes/large": str(tmp_path / "b" / "2"),
-        "sizes/tiny": str(tmp_path / "b" / "1"),
-        "sizes/tiny-2": str(tmp_path / "a" / "1"),
-    }
+    assert list(logs.items()) == [
+        ("regularizers/l2/2026-01-01", str(tmp_path / "a" / "2")),
+        ("sizes/large/2026-01-02", str(tmp_path / "b" / "2")),
+        ("sizes/tiny/2026-01-01", str(tmp_path / "a" / "1")),
+        ("sizes/tiny/2026-01-02", str(tmp_path / "b" / "1")),
+    ]
 
 
-def test_cached_network_is_shown_once(tmp_path):
+def test_cached_network_is_shown_once_under_the_run_that_trained_it(tmp_path):
     for day, candidate in (("2026-01-01", "l2"), ("2026-01-02", "dropout")):
         record_run(tmp_path, day, {"baseline": ("tiny", "1"), "candidate": (candidate, candidate)})
-    assert list(find_logs([str(tmp_path)])) == ["regularizers/dropout", "regularizers/l2", "sizes/tiny"]
+    assert list(find_logs([str(tmp_path)])) == [
+        "regularizers/dropout/2026-01-02",
+        "regularizers/l2/2026-01-01",
+        "sizes/tiny/2026-01-01",
+    ]
+
+
+def test_numbers_in_names_are_sorted_as_numbers():
+    names = ["l2=10/1", "l2=2/1", "l2=1e-3/1", "l2=0/10", "l2=0/9"]
+    assert sorted(names, key=as_numbers) == ["l2=0/9", "l2=0/10", "l2=1e-3/1", "l2=2/1", "l2=10/1"]
+
+
+def test_studies_curves_are_shown_as_those_of_runs(tmp_path):
+    folder = tmp_path / "studies" / "sweep-l2"
+    folder.mkdir(parents=True)
+    history = {"bce": [0.7, 0.6], "val_bce": [0.69, 0.65]}
+    entries = [{"name": "l2,l2=0.1", "trainings": [{"seed": 0, "history": history}]}]
+    (folder / "study.json").write_text(json.dumps({"architectures": entries}))
+    histories = find_histories([str(tmp_path)])
+    assert histories == {"studies/sweep-l2/l2,l2=0.1/0": history}
+    write_curves(tmp_path / "curves", history)
+    assert curves(tmp_path / "curves") == {
+        "train/epoch_bce": [(0, pytest.approx(0.7)), (1, pytest.approx(0.6))],
+        "validation/epoch_bce": [(0, pytest.approx(0.69)), (1, pytest.approx(0.65))],
+    }
 
 
 def read_tags(address: str) -> dict:
@@ -75,8 +100,9 @@ def test_board_lists_every_network_and_ends_with_ctrl_c(blessed_run):
             until = time.monotonic() + 60
             while len(tags := read_tags(address)) < 4 and time.monotonic() < until:
                 time.sleep(0.5)
-            assert {"sizes/tiny/train", "sizes/tiny/validation", "sizes/medium/train"} <= set(tags)
-            assert {"epoch_bce", "epoch_loss"} <= set(tags["sizes/medium/train"])
+            day = min(blessed_run.folder.glob("results/*")).name[:19]
+            assert {f"sizes/tiny/{day}/{split}" for split in ("train", "validation")} <= set(tags)
+            assert {"epoch_bce", "epoch_loss"} <= set(tags[f"sizes/medium/{day}/train"])
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
             assert "Traceback" not in process.stdout.read()

@@ -25,11 +25,14 @@ from pipeline.exits import reported
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds."
 )
+@click.option("--header", is_flag=True, help="Name the columns in the first line.")
+@click.option("--row-numbers", is_flag=True, help="Begin each line with the row's number, from 1.")
 @click.option("--retries", type=click.IntRange(min=0), default=5, show_default=True, help="Of unavailable servers.")
-def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size, concurrency, timeout, retries):
+def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size, concurrency, timeout, retries, **form):
     """Scores the events of a HIGGS file, with or without labels, by a served model.
 
-    Writes one line per row, in order: the probability of a signal and, where the file has labels, the label.
+    Writes one line per row, in order: the probability of a signal and, where the file has labels, the label. Warns of
+    values outside the schema's ranges and, if the model is on this machine, of rows that it was trained on.
     """
     given = [option for option, value in (("--url", url), ("--grpc", grpc), ("--model-dir", model_dir)) if value]
     if len(given) > 1:
@@ -41,17 +44,21 @@ def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size,
         from components.sums import describe
         from datasets.provenance import is_simulated
         from kubeflow.serving.predict import Events, predict
+        from kubeflow.serving.remarks import Remarks
         from kubeflow.serving.request import Model
 
         rows = Events.open(events)
         scorer = _scorer(url, grpc, model_dir, Model(name, version or 0, canary), timeout, concurrency)
         try:
-            n_rows, sums = predict(rows, scorer, to, batch_size, concurrency, retries)
+            remarks = Remarks("" if url or grpc else scorer.server)
+            n_rows, sums = predict(rows, scorer, to, batch_size, concurrency, retries, look=remarks.add, **form)
         finally:
             scorer.close()
         click.echo(f"Model: {scorer.server}")
         if sums:
             click.echo(f"{describe(sums)} over {n_rows:,} {'simulated ' if is_simulated(rows.path) else ''}rows")
+        for line in remarks.lines():
+            click.echo(f"Warning: {line}", err=True)
         click.echo(f"Predictions: {os.path.abspath(to)}")
 
 

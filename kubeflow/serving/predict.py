@@ -77,7 +77,15 @@ class Events:
 
 
 def predict(
-    events: Events, scorer: Callable, to: str, batch_size: int, concurrency: int, n_retries: int
+    events: Events,
+    scorer: Callable,
+    to: str,
+    batch_size: int,
+    concurrency: int,
+    n_retries: int,
+    header: bool = False,
+    row_numbers: bool = False,
+    look: Callable[[np.ndarray], None] = lambda features: None,
 ) -> tuple[int, EventSums | None]:
     """Writes one line per row: its probability and, if the file has labels, its label.
 
@@ -88,6 +96,9 @@ def predict(
       batch_size: rows per request.
       concurrency: requests at a time. No more batches than these are in memory.
       n_retries: how often to ask an unavailable server again.
+      header: whether the first line names the columns.
+      row_numbers: whether each line begins with the row's number, from 1.
+      look: is called with the features of each batch, in order.
 
     Returns:
       The number of rows, and what to measure the predictions by if there are labels.
@@ -105,10 +116,15 @@ def predict(
         return batch, checked(retries(scorer, batch[-len(FEATURES) :]), batch.shape[1], scorer.server)
 
     with _complete(to) as file, _progress() as bar:
+        if header:
+            names = [*(["row"] if row_numbers else []), "probability", *(["label"] if labelled else [])]
+            file.write(",".join(names) + "\n")
         for batch, probabilities in in_order(score, events.batches(batch_size), concurrency, retries.stop):
             if labelled:
                 sums.add(batch[0], probabilities)
-            _write(file, probabilities, batch[0] if labelled else None)
+            look(batch[-len(FEATURES) :])
+            numbers = range(n_rows + 1, n_rows + len(probabilities) + 1) if row_numbers else None
+            _write(file, probabilities, batch[0] if labelled else None, numbers)
             n_rows += len(probabilities)
             bar.update(len(probabilities))
     return n_rows, sums if labelled else None
@@ -135,13 +151,12 @@ def in_order(function: Callable, items: Iterator, n_at_once: int, stop: Callable
                 future.cancel()
 
 
-def _write(file: TextIO, probabilities: np.ndarray, labels: np.ndarray | None) -> None:
-    # Nine digits tell every 32-bit float from every other.
-    if labels is None:
-        file.writelines(f"{probability:.9g}\n" for probability in probabilities)
-    else:
-        pairs = zip(probabilities, labels, strict=True)
-        file.writelines(f"{probability:.9g},{label:.0f}\n" for probability, label in pairs)
+def _write(file: TextIO, probabilities: np.ndarray, labels: np.ndarray | None, numbers: range | None) -> None:
+    columns = [] if numbers is None else [map(str, numbers)]
+    columns.append(f"{probability:.9g}" for probability in probabilities)  # tells every 32-bit float from every other
+    if labels is not None:
+        columns.append(f"{label:.0f}" for label in labels)
+    file.writelines(",".join(fields) + "\n" for fields in zip(*columns, strict=True))
 
 
 def _progress() -> tqdm:

@@ -3,6 +3,7 @@
 from components import served
 from components.history import Event
 from components.serving_lock import nothing_pushed
+from pipeline.columns import aligned
 
 HEAD = ("version", "state", "pushed (UTC)", "architecture", "trained on", "eval BCE", "AUC", "run")
 
@@ -17,9 +18,7 @@ def describe(base: str) -> str:
     if not state.last:
         raise nothing_pushed(base)
     rows = [_row(version, state.state(version), push) for version, push in sorted(state.pushed.items(), reverse=True)]
-    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in (HEAD, *rows))
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned(HEAD, *rows)
 
 
 def _row(version: int, state: str, push: Event) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """Rows of a split as SavedModels see them."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from datasets.files import whole
 from datasets.shards import damage_reported
 from models.features import FEATURES, LABEL
 from models.inputs import batches
+from pipeline.run_records import PREDICTIONS
 
 SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64)} | {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
 
@@ -22,11 +25,19 @@ class Scored:
       labels: int64 [n].
       probabilities: model to its probabilities of the signal, float64 [n].
       features: raw float32 [m, 28] of the first m rows, as many as were asked for.
+      digest: of labels and features of all rows, in order.
     """
 
     labels: np.ndarray
     probabilities: dict[str, np.ndarray]
     features: np.ndarray
+    digest: str
+
+    def save(self, folder: str) -> None:
+        """Writes PREDICTIONS: `labels`, `digest` and, by model, probabilities float32 [n]."""
+        with whole(os.path.join(folder, PREDICTIONS), "wb") as file:
+            narrow = {name: values.astype(np.float32) for name, values in self.probabilities.items()}
+            np.savez(file, labels=self.labels.astype(np.int8), digest=self.digest, **narrow)
 
 
 def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
@@ -37,18 +48,20 @@ def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
       models: name to a loaded SavedModel.
       n_features: rows whose features are kept.
     """
-    labels, features, n_kept = [], [], 0
+    labels, features, n_kept, digest = [], [], 0, hashlib.sha256()
     probabilities = {name: [] for name in models}
     for examples in _read(folder):
         columns = tf.io.parse_example(examples, SPEC)
         labels.append(columns[LABEL].numpy())
         for name, model in models.items():
             probabilities[name].append(model.signatures["serving_default"](examples=examples)["probability"].numpy())
+        rows = np.stack([columns[name].numpy() for name in FEATURES], axis=1)
+        digest.update(labels[-1].tobytes() + rows.tobytes())
         if n_kept < n_features:
-            features.append(np.stack([columns[name].numpy() for name in FEATURES], axis=1)[: n_features - n_kept])
+            features.append(rows[: n_features - n_kept])
             n_kept += len(features[-1])
     joined = {name: np.concatenate(values).astype(np.float64) for name, values in probabilities.items()}
-    return Scored(np.concatenate(labels), joined, np.concatenate(features))
+    return Scored(np.concatenate(labels), joined, np.concatenate(features), digest.hexdigest())
 
 
 def scorer(model) -> Callable[[np.ndarray], np.ndarray]:
