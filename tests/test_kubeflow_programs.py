@@ -203,7 +203,9 @@ def test_pipeline_that_tunes_trains_the_best_trial(cluster, small):
     options = ("--tune", "--set", "tuner.trials=2")
     tuned = cluster.workflow("tuned", {"data": small, "architecture": "small", "epochs": 2.0}, *options)
     tuned.run()
-    assert tuned.attempts == dict.fromkeys(executors(NEEDS), 1)
+    assert set(tuned.attempts) | tuned.skipped == executors(NEEDS)
+    assert tuned.skipped <= executors({"import-schema-gen"})  # the schema of an earlier run, if there was one
+    assert set(tuned.attempts.values()) == {1}
     results = cluster.objects(cluster.outputs(tuned, "tuner")["tuner_results"].uri)
     history = cluster.objects(cluster.outputs(tuned, "trainer-candidate")["model_run"].uri)
     scores = [trial["score"] for trial in json.loads(results["tuner_results.json"])]
