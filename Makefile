@@ -29,7 +29,7 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerf
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test test-all bench setup setup-dev lock lint clean image test-image
+.PHONY: run test test-all test-kubeflow bench setup setup-dev lock lint clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
@@ -42,6 +42,10 @@ test: setup-dev
 ## Runs all tests likewise.
 test-all: setup-dev
 	$(PYTEST) $(ARGS)
+
+## Runs the pipeline on the cluster at HIGGS_KFP_ENDPOINT, in HIGGS_IMAGE, and looks at what it serves.
+test-kubeflow: setup-dev
+	$(BIN)/python -m pytest -rs tests/test_kubeflow_cluster.py $(ARGS)
 
 ## Compares stock TFX with ours at SIZES rows; ARGS are handed to `benchmarks.stages`. DATA has real rows to train on.
 bench: setup

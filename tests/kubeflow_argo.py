@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from kubeflow_pods import Container, run
-from kubeflow_services import Services
+from kubeflow_services import CONFIG_MAPS, Services
 
 PLACEHOLDER = re.compile(r"\{\{((?:workflow|inputs|outputs|tasks|retries)[^{}]*)\}\}")
 
@@ -119,7 +119,7 @@ class Workflow:
 
     def _executor(self, template: dict, known: dict[str, str], path: str) -> None:
         """Runs the init container, which copies the launcher, and the main one, as often as the template allows."""
-        limit = int(_filled(template.get("retryStrategy", {}).get("limit", "0"), known))
+        limit = int(_filled(str(template.get("retryStrategy", {}).get("limit", 0)), known))  # 2.5 has the number itself
         for attempt in range(limit + 1):
             known["retries"], self.attempts[path] = str(attempt), attempt + 1
             try:
@@ -157,12 +157,14 @@ class Workflow:
 
     def _variables(self, container: dict, known: dict[str, str]) -> dict[str, str]:
         fields = {"metadata.name": "higgs-pod", "metadata.uid": "7e4d"}
-        return {
-            entry["name"]: _filled(entry["value"], known)
-            if "value" in entry
-            else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-            for entry in container.get("env", ())
-        }
+        variables = {}
+        for source in container.get("envFrom", ()):
+            variables |= CONFIG_MAPS[source["configMapRef"]["name"]]
+        for entry in container.get("env", ()):
+            is_fixed = "value" in entry
+            value = entry["value"] if is_fixed else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+            variables[entry["name"]] = _filled(value, known)
+        return variables
 
     def _pod(self, container: Container, path: str) -> None:
         log = self.log(path)

@@ -27,12 +27,18 @@ BUCKET = "mlpipeline"
 TOKEN = "a-pod-s-own"
 KEYS = {"accesskey": "minio", "secretkey": "minio123"}
 METADATA_PORT, CACHE_PORT, STORE_PORT, KUBERNETES_PORT = 8080, 8887, 9000, 6443
-# As the releases name them: 2.17 with the cluster's domain, older ones without.
+# As the releases name them: 2.17 with the cluster's domain, older ones without, or without the namespace.
 NAMES = [
-    f"{service}.{NAMESPACE}{domain}"
+    f"{service}{domain}"
     for service in ("metadata-grpc-service", "ml-pipeline", "seaweedfs", "minio-service")
-    for domain in ("", ".svc.cluster.local")
+    for domain in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc.cluster.local")
 ]
+CONFIG_MAPS = {
+    "metadata-grpc-configmap": {
+        "METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service",
+        "METADATA_GRPC_SERVICE_PORT": str(METADATA_PORT),
+    }
+}
 FINGERPRINT = re.compile(rb"[0-9a-f]{64}")
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 

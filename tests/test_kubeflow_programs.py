@@ -192,8 +192,9 @@ def test_nothing_is_asked_of_kubernetes_but_the_launcher_s_settings_and_keys(clu
 def test_cache_stands_in_for_all_but_what_depends_on_the_served_model(cluster, run, parameters):
     again = cluster.workflow("again", parameters, *VERSIONED)
     again.run()
-    assert set(again.attempts) == executors({"higgs-evaluator", "higgs-pusher"})
-    assert again.skipped == executors(TASKS - {"higgs-evaluator", "higgs-pusher"})
+    dependent = {"higgs-evaluator", "higgs-infra-validator", "higgs-pusher"}  # the second reads the first's blessing
+    assert set(again.attempts) == executors(dependent)
+    assert again.skipped == executors(TASKS - dependent)
     # The same network once more is no improvement on what is served.
     assert len(list((cluster.volume / "serving" / "higgs").iterdir())) == 1
 
@@ -202,7 +203,9 @@ def test_pipeline_that_tunes_trains_the_best_trial(cluster, small):
     options = ("--tune", "--set", "tuner.trials=2")
     tuned = cluster.workflow("tuned", {"data": small, "architecture": "small", "epochs": 2.0}, *options)
     tuned.run()
-    assert tuned.attempts == dict.fromkeys(executors(NEEDS), 1)
+    assert set(tuned.attempts) | tuned.skipped == executors(NEEDS)
+    assert tuned.skipped <= executors({"import-schema-gen"})  # the schema of an earlier run, if there was one
+    assert set(tuned.attempts.values()) == {1}
     results = cluster.objects(cluster.outputs(tuned, "tuner")["tuner_results"].uri)
     history = cluster.objects(cluster.outputs(tuned, "trainer-candidate")["model_run"].uri)
     scores = [trial["score"] for trial in json.loads(results["tuner_results.json"])]
