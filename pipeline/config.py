@@ -8,6 +8,7 @@ Presets are functions that return a `Config`; `override` applies `key=value` tex
 import dataclasses
 import difflib
 import json
+import math
 import re
 import typing
 from collections.abc import Iterable
@@ -179,6 +180,27 @@ class ServingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReportConfig:
+    """What the report of a run supposes of an experiment; the rows do not tell how rare signal is.
+
+    Attributes:
+      signal_events, background_events: expected at the luminosity, before any cut on the probability.
+      background_uncertainty: one standard deviation of the expected background, as a fraction of it.
+    """
+
+    signal_events: float = 100.0
+    background_events: float = 1000.0
+    background_uncertainty: float = 0.1
+
+    def __post_init__(self):
+        for name in ("signal_events", "background_events"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"report.{name}", "is a number of events above 0", value)
+        uncertainty = self.background_uncertainty
+        require(0 <= uncertainty < math.inf, "report.background_uncertainty", "is a fraction, at least 0", uncertainty)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides a run.
 
@@ -199,6 +221,7 @@ class Config:
     tuner: TunerConfig = TunerConfig()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
+    report: ReportConfig = ReportConfig()
     output: str = "runs"
     artifacts: str = ""
     name: str = "higgs"

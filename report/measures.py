@@ -74,6 +74,61 @@ class Roc:
 
 
 @dataclasses.dataclass(frozen=True)
+class Significance:
+    """How sure an experiment would be to see the signal, cut by cut; those that let too few rows pass are left out.
+
+    Attributes:
+      efficiency: of the signal, float [n_cuts], rising.
+      sigmas: median significance of the discovery, in standard deviations of a Gaussian, float [n_cuts].
+    """
+
+    efficiency: np.ndarray
+    sigmas: np.ndarray
+
+    @classmethod
+    def of(cls, curve: Roc, n_signal: float, n_background: float, uncertainty: float, fewest: int) -> "Significance":
+        """The significance at each cut of a curve.
+
+        Args:
+          curve: of the network.
+          n_signal, n_background: events expected before the cut.
+          uncertainty: of the expected background, as a fraction of it.
+          fewest: background rows that must pass a cut, or all if there are fewer; few say too little.
+        """
+        shown = curve.background * curve.n_background >= min(fewest, curve.n_background)
+        signal, background = curve.signal[shown], curve.background[shown]
+        return cls(signal, asimov(n_signal * signal, n_background * background, uncertainty))
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """Signal efficiency of the cut with the highest significance, and that significance."""
+        place = int(np.argmax(self.sigmas))
+        return float(self.efficiency[place]), float(self.sigmas[place])
+
+
+def asimov(signal: np.ndarray, background: np.ndarray, uncertainty: float) -> np.ndarray:
+    """The median significance of a discovery by counting events, from the Asimov data set.
+
+    Source: Cowan, Cranmer, Gross, Vitells, European Physical Journal C 71 (2011) 1554; with an uncertain background,
+    Li and Ma, Astrophysical Journal 272 (1983) 317, as written by Cowan (2012).
+
+    Args:
+      signal, background: expected events, float [n], background above 0.
+      uncertainty: one standard deviation of the background, as a fraction of it; 0 for a background that is known.
+
+    Returns:
+      Standard deviations of a Gaussian, float64 [n].
+    """
+    s, b = np.asarray(signal, np.float64), np.asarray(background, np.float64)
+    if not uncertainty:
+        return np.sqrt(2 * ((s + b) * np.log1p(s / b) - s))
+    variance = (uncertainty * b) ** 2
+    above = (s + b) * np.log((s + b) * (b + variance) / (b**2 + (s + b) * variance))
+    below = b**2 / variance * np.log1p(variance * s / (b * (b + variance)))
+    return np.sqrt(np.maximum(2 * (above - below), 0.0))  # rounding may leave less than 0 where there is no signal
+
+
+@dataclasses.dataclass(frozen=True)
 class Calibration:
     """How often rows of about the same predicted probability are signal; bins hold equally many rows.
 

@@ -13,7 +13,7 @@ from components.model_card import JSON_FILE, TEXT_FILE
 from components.served import EXTRA
 from components.verdict import LOWER, UPPER
 from models.features import FEATURES
-from pipeline.config import Config
+from pipeline.config import Config, ReportConfig
 from pipeline.summary import MAY_KNOW_EVAL, UNFINISHED, is_finished
 from report import score_charts, training_charts
 from report.figures import Figure
@@ -72,7 +72,7 @@ def make(config: Config, summary: dict) -> Page:
             sections=[
                 _models(summary, curves),
                 _training(summary, labels),
-                _separation(summary, curves, labels),
+                _separation(summary, curves, labels, config.report),
                 _probabilities(scored, labels),
                 _importances(increases.result(), n_rows),
                 _slices(summary),
@@ -118,13 +118,14 @@ def _facts(summary: dict, curves: dict[str, Roc]) -> dict[str, str]:
     }
 
 
-def _separation(summary: dict, curves: dict[str, Roc], labels: dict[str, str]) -> Section:
+def _separation(summary: dict, curves: dict[str, Roc], labels: dict[str, str], supposed: ReportConfig) -> Section:
     rows = summary["rows"]["eval"]
     text = (
         f"On the {sum(rows.values()):,} rows of eval ({rows['signal']:,} signal, {rows['background']:,} background), "
         "which no training step has seen."
     )
-    return Section("Separation", [score_charts.roc(curves, labels), score_charts.rejection(curves, labels)], text)
+    figures = [score_charts.roc(curves, labels), score_charts.rejection(curves, labels)]
+    return Section("Separation", [*figures, score_charts.significance(curves, labels, supposed)], text)
 
 
 def _models(summary: dict, curves: dict[str, Roc]) -> Section:

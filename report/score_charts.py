@@ -3,8 +3,9 @@
 import numpy as np
 
 from models.features import HIGH_LEVEL
+from pipeline.config import ReportConfig
 from report.figures import Figure, draw, ink, legend, plain_ticks
-from report.measures import REFERENCE_EFFICIENCY, Calibration, Roc
+from report.measures import REFERENCE_EFFICIENCY, Calibration, Roc, Significance
 from report.texts import interval, number
 
 COLORS = {"candidate": "blue", "baseline": "orange"}
@@ -63,6 +64,40 @@ def show_rejection(curve: Roc) -> str:
     if np.isinf(value):
         return f"above {curve.n_background:,}, as no background row passes"
     return f"{value:.2f}" if np.isnan(error) else f"{value:.2f} ± {error:.2f}"
+
+
+def significance(curves: dict[str, Roc], labels: dict[str, str], supposed: ReportConfig) -> Figure:
+    """Significance of a discovery against signal efficiency, with the best cut of each network."""
+    n_signal, n_background = supposed.signal_events, supposed.background_events
+    uncertainty = supposed.background_uncertainty
+    found = {
+        model: Significance.of(curve, n_signal, n_background, uncertainty, FEWEST_PASSING)
+        for model, curve in curves.items()
+    }
+
+    def paint(axes):
+        for model, value in found.items():
+            rows = np.linspace(0, len(value.sigmas) - 1, min(len(value.sigmas), 5 * N_POINTS)).astype(int)
+            style = {"color": ink(COLORS[model]), "linestyle": LINES[model]}
+            axes.plot(value.efficiency[rows], value.sigmas[rows], label=labels[model], **style)
+            axes.plot(*value.best, "o", color=ink(COLORS[model]))
+        axes.set(xlabel="Signal efficiency", ylabel="Significance (standard deviations)", xlim=(0, 1))
+        axes.set_ylim(bottom=0)
+        legend(axes)
+
+    best = ", ".join(
+        f"{labels[model]} {value.best[1]:.2f} at {value.best[0]:.0%} signal efficiency"
+        for model, value in found.items()
+    )
+    return draw(
+        "significance",
+        f"Significance of a discovery by signal efficiency. Highest: {best}.",
+        f"For {n_signal:g} signal and {n_background:g} background events before the cut, the latter known to "
+        f"{uncertainty:.0%}: highest {best}. Median by the Asimov data set, without the error of the "
+        f"efficiencies; the cut is chosen on the rows shown. Drawn where at least {FEWEST_PASSING} background rows "
+        "pass.",
+        paint,
+    )
 
 
 def calibration(bins: dict[str, Calibration], labels: dict[str, str]) -> Figure:

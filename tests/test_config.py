@@ -38,6 +38,12 @@ def test_settings_reach_their_section_with_their_type():
         ("data.train=1000001", "data.train is a weight of at most 1,000,000. Received: 1000001."),
         ("gate.min_improvement=-1", "gate.min_improvement is at least 0. Received: -1.0."),
         ("gate.min_improvement=nan", "gate.min_improvement is at least 0. Received: nan."),
+        ("report.signal_events=0", "report.signal_events is a number of events above 0. Received: 0.0."),
+        ("report.background_events=inf", "report.background_events is a number of events above 0. Received: inf."),
+        (
+            "report.background_uncertainty=nan",
+            "report.background_uncertainty is a fraction, at least 0. Received: nan.",
+        ),
         ("data.eval_rows=1000", "A row range is START:STOP. Received: '1000'."),
     ],
 )

@@ -18,7 +18,8 @@ from models.rules import Rules
 
 ARTEFACTS = Path(__file__).parent / "artefacts"  # screenshots, for whoever wants to look
 RUN_FIGURES = {
-    "learning-curves", "learning-curves-log", "roc", "rejection", "calibration", "scores", "importance", "slices",
+    "learning-curves", "learning-curves-log", "roc", "rejection", "significance", "calibration", "scores", "importance",
+    "slices",
 }  # fmt: skip
 STUDY_FIGURES = {
     "ranking", "sizes", "regularizers", "sweep",

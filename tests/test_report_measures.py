@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.architecture_words import in_words
-from report.measures import Calibration, Roc, importance, smooth
+from report.measures import Calibration, Roc, Significance, asimov, importance, smooth
 from report.texts import group, number
 
 # Signal at 0.8 and 0.4; background at 0.9, 0.5, 0.2 and 0.1.
@@ -89,3 +89,38 @@ def test_texts_say_only_what_is_there():
     assert in_words(changed) == "16, l2 0.0001, batch norm"
     assert number(-0.02, sign=True) == "\N{MINUS SIGN}0.0200"
     assert number(None) == number(math.nan) == "n/a"
+
+
+def test_significance_of_a_known_background_is_the_asimov_value():
+    # sqrt(2 (110 ln(1.1) - 10)) by hand; near s / sqrt(b) = 1 for few signal events.
+    assert asimov(10, 100, 0) == pytest.approx(math.sqrt(2 * (110 * math.log(1.1) - 10)))
+    assert asimov(1, 1e8, 0) == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_significance_falls_with_the_uncertainty_of_the_background():
+    assert asimov(50, 100, 1e-6) == pytest.approx(asimov(50, 100, 0), rel=1e-6)
+    # For few signal events it is s / sqrt(b + (uncertainty b)^2).
+    assert asimov(1, 10_000, 0.05) == pytest.approx(1 / math.sqrt(10_000 + 500**2), rel=1e-2)
+    values = [float(asimov(50, 100, uncertainty)) for uncertainty in (0, 0.1, 0.3, 1.0)]
+    assert values == sorted(values, reverse=True)
+    assert asimov(0, 100, 0.1) == 0
+
+
+def test_significance_of_a_background_measured_in_a_sideband_is_that_of_li_and_ma():
+    # A sideband tau times as large counts tau b: an uncertainty of 1 / sqrt(tau b) of b. Li and Ma's equation 17 with
+    # s + b events on source, tau b off source and alpha = 1 / tau.
+    s, b, tau = 20.0, 50.0, 4.0
+    on, off, alpha = s + b, tau * b, 1 / tau
+    terms = on * math.log((1 + alpha) / alpha * on / (on + off)) + off * math.log((1 + alpha) * off / (on + off))
+    assert asimov(s, b, 1 / math.sqrt(tau * b)) == pytest.approx(math.sqrt(2 * terms))
+
+
+def test_best_cut_is_the_most_significant_of_those_that_enough_background_passes():
+    labels = np.repeat([1, 0], [4, 4])
+    curve = Roc.of(labels, np.array([0.9, 0.8, 0.7, 0.1, 0.75, 0.3, 0.2, 0.05]))
+    value = Significance.of(curve, 100, 1000, 0.0, fewest=1)
+    # Three of four signal rows pass with one of four background rows: 75 of 100 on 250 of 1,000.
+    assert value.best == pytest.approx((0.75, float(asimov(75, 250, 0))))
+    assert Significance.of(curve, 100, 1000, 0.0, fewest=4).best == pytest.approx((1.0, float(asimov(100, 1000, 0))))
+    # Of fewer than that, all must pass.
+    assert Significance.of(curve, 100, 1000, 0.0, fewest=10).best == pytest.approx((1.0, float(asimov(100, 1000, 0))))
