@@ -20,12 +20,13 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import durable, model_card, served, server, trained_rows, versions
+from components import model_card, served, server, trained_rows, versions
 from components.errors import UnservableModelError
 from components.history import CANARY_SUFFIX
 from components.infra_validator import HAS_MODEL_PROPERTY
 from components.ingestion import read_summary
 from components.sealed import model_path, servable_path
+from datasets import files
 
 EVALUATION = "evaluation"
 NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence
@@ -141,10 +142,10 @@ class HiggsPusher(base_component.BaseComponent):
 def describe(name: str, version: int, digest: str, sources: model_card.Sources) -> tuple[dict, dict[str, str]]:
     """The model card in short, for the history, and as files."""
     card = model_card.describe(name, version, digest, sources)
-    files = {model_card.JSON_FILE: json.dumps(card, indent=2) + "\n", model_card.TEXT_FILE: model_card.to_text(card)}
+    texts = {model_card.JSON_FILE: json.dumps(card, indent=2) + "\n", model_card.TEXT_FILE: model_card.to_text(card)}
     if sources.examples:
-        files[trained_rows.FILE] = read_summary(sources.examples)["trained"].to_json()
-    return model_card.outline(card), files
+        texts[trained_rows.FILE] = read_summary(sources.examples)["trained"].to_json()
+    return model_card.outline(card), texts
 
 
 def check_loaded(url: str, base: str, version: int) -> None:
@@ -174,7 +175,7 @@ def copy_model(source: str, target: str) -> None:
     """Copies a SavedModel, from wherever TFX can read, to a folder of this machine and to its disk."""
     for folder, _, names in fileio.walk(source):
         inside = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
-        durable.make_folder(inside)
+        files.make_folder(inside)
         for name in names:
-            with fileio.open(os.path.join(folder, name), "rb") as file, durable.new_file(f"{inside}/{name}") as copy:
+            with fileio.open(os.path.join(folder, name), "rb") as file, files.new_file(f"{inside}/{name}") as copy:
                 shutil.copyfileobj(file, copy)

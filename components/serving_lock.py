@@ -7,10 +7,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 
-from components import durable, served
+from components import served
 from components.errors import VersionsError
 from components.history import replay
-from datasets.files import remove_unfinished
+from datasets import files
 
 LOCK_FILE = ".lock"  # beside models.config; names the version that its holder is bringing
 INCOMING = "incoming-"  # before a number: TF Serving passes over it
@@ -71,12 +71,12 @@ def _tidy(base: str, lock: int) -> None:
     root, events = os.path.dirname(base), served.read_events(base)
     brought = re.fullmatch(r"([^/]+)/(\d+)\n", os.pread(lock, os.fstat(lock).st_size, 0).decode(errors="replace"))
     if brought and int(brought[2]) not in replay(events.get(brought[1], [])).pushed:
-        durable.remove(os.path.join(root, brought[1], brought[2]))
-    remove_unfinished(root, served.CONFIG_FILE)
+        files.remove(os.path.join(root, brought[1], brought[2]))
+    files.remove_unfinished(root, served.CONFIG_FILE)
     retired = replay(events.get(os.path.basename(base), [])).retired
     for name in os.listdir(base) if os.path.isdir(base) else []:
         if re.fullmatch(rf"{INCOMING}\d+", name) or (name.isdecimal() and int(name) in retired):
-            durable.remove(os.path.join(base, name))
+            files.remove(os.path.join(base, name))
     with contextlib.suppress(OSError):
         os.rmdir(base)  # if the first push failed
     os.ftruncate(lock, 0)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
-from components import durable, notes, served
+from components import notes, served
 from components.errors import VersionsError
 from components.history import (
     CANARY,
@@ -28,7 +28,7 @@ from components.history import (
 from components.notes import Pushed
 from components.served import EXTRA, digest_model
 from components.serving_lock import INCOMING, changing, nothing_pushed
-from datasets.files import whole
+from datasets import files
 
 AUTOMATIC, MANUAL = "automatic", "manual"  # how a version that was pushed becomes the stable one
 N_KEPT = 5
@@ -73,7 +73,7 @@ def push(
       VersionsError: versions cannot be kept there.
     """
     check_base(base)
-    durable.make_folder(os.path.dirname(base))
+    files.make_folder(os.path.dirname(base))
     with changing(base) as bring:
         state = served.read(base)
         compared = not rival or state.stable in state.known_by(rival)
@@ -81,7 +81,7 @@ def push(
         promoted = promoted and compared
         number = max(int(time.time()), *(version + 1 for version in (0, *state.pushed, *_numbers(base))))
         incoming = os.path.join(base, f"{INCOMING}{number}")
-        durable.make_folder(incoming)
+        files.make_folder(incoming)
         copy(incoming)
         digest = digest_model(incoming)
         known = {state.state(version): version for version in state.known_by(digest)}
@@ -93,13 +93,13 @@ def push(
             if promoted:
                 _record(base, _promotion(state, state.canary))
             return notes.known(base, state.canary, STABLE if promoted else CANARY)
-        about, files = describe(number, digest)
-        for name, text in files.items():
-            durable.make_folder(os.path.join(incoming, EXTRA))
-            with durable.new_file(os.path.join(incoming, EXTRA, name)) as file:
+        about, texts = describe(number, digest)
+        for name, text in texts.items():
+            files.make_folder(os.path.join(incoming, EXTRA))
+            with files.new_file(os.path.join(incoming, EXTRA, name)) as file:
                 file.write(text.encode())
         bring(number)
-        durable.rename_folder(incoming, os.path.join(base, str(number)))
+        files.rename_folder(incoming, os.path.join(base, str(number)))
         sound = state.stable if _is_whole(base, state, state.stable) else 0
         named = {"stable": number, "beside": sound} if promoted or not sound else {"stable": sound, "canary": number}
         event = Event(PUSH, _now(), **named, versions=(number,), digest=digest, about=about)
@@ -241,7 +241,7 @@ def _record(base: str, event: Event) -> None:
                 f"Received: {os.path.join(base, str(version))}, whose files are others or missing. "
                 "Bring them back, or push another model."
             )
-    with whole(served.config_path(base)) as file:
+    with files.whole(served.config_path(base)) as file:
         file.write(served.render(events))
 
 

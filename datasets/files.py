@@ -1,4 +1,4 @@
-"""Files that appear whole, and on the disk, or not at all."""
+"""Files and folders that appear whole, and on the disk, or not at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 UNFINISHED = ".unfinished"  # ends the temporary name; a dot begins it, so that nobody takes the file for data
 
@@ -42,8 +43,7 @@ def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> It
     try:
         with open(descriptor, mode, encoding=encoding) as file:
             yield file
-            file.flush()
-            os.fsync(descriptor)
+            _sync(file)
             os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
@@ -70,6 +70,43 @@ def sync_folder(folder: str | os.PathLike) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def new_file(path: str) -> Iterator[BinaryIO]:
+    """A file of a folder that has no name yet; on the disk when the context ends, but for its own name."""
+    with open(path, "wb") as file:
+        yield file
+        _sync(file)
+
+
+def rename_folder(source: str, target: str) -> None:
+    """Renames a folder of such files; first the names within get to the disk, then its own."""
+    for folder, _, _ in os.walk(source, topdown=False):
+        sync_folder(folder)
+    os.rename(source, target)
+    sync_folder(os.path.dirname(target))
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder and those above it that are missing, on the disk."""
+    if not os.path.isdir(path):
+        make_folder(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        sync_folder(os.path.dirname(path))
+
+
+def remove(path: str) -> None:
+    """Removes a folder with all that is in it, if it is there."""
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+
+
+def _sync(file: IO) -> None:
+    """Waits until what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _create(path: Path, private: bool) -> tuple[Path, int]:

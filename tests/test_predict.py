@@ -476,7 +476,7 @@ def test_header_and_row_numbers_are_written_on_request(ways, events, rows, tmp_p
     assert head == "row,probability,label"
     assert [line.split(",")[0] for line in lines] == [str(number) for number in range(1, N_ROWS + 1)]
     assert [float(line.split(",")[2]) for line in lines] == rows[:, 0].tolist()
-    run(events, tmp_path / "plain.csv", *ways["local"])
+    run(events, tmp_path / "plain.csv", "--batch-size", 7, *ways["local"])
     assert [line.partition(",")[2] for line in lines] == (tmp_path / "plain.csv").read_text().splitlines()
 
 
@@ -491,7 +491,7 @@ def test_rows_that_the_model_was_trained_on_are_told(ways, events, rows, tmp_pat
 
 
 def test_values_outside_the_schema_are_told_with_the_first_of_them(ways, rows, tmp_path):
-    assert "outside" not in predicted(ways, rows, tmp_path)
+    assert "outside the schema's range" not in predicted(ways, rows, tmp_path)
     changed = rows.copy()
     changed[[5, 9], COLUMNS.index("lepton_eta")] = 9.5, -4.0
     expected = "2 of 300 rows have lepton_eta outside the schema's range, -3.5 to 3.5; the first is row 6: 9.5."

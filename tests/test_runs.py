@@ -52,19 +52,7 @@ def runs(*arguments) -> str:
 
 def test_list_has_a_line_for_each_run_the_newest_first(output, blessed_run):
     head, newest, oldest = runs("list", "--output", output).splitlines()
-    assert head.split() == [
-        "run",
-        "network",
-        "rows",
-        "val",
-        "eval",
-        "AUC",
-        "verdict",
-        "version",
-        "seconds",
-        "changed",
-        "settings",
-    ]
+    assert head.split()[:8] == ["run", "network", "rows", "val", "eval", "AUC", "verdict", "version"]
     summary = blessed_run.first_summary
     eval_bce = summary["models"]["candidate"]["eval"]["binary_crossentropy"]
     assert newest.split()[:2] == ["2026-01-02T10-00-00", "medium"]

@@ -12,7 +12,7 @@ import pytest
 from file_faults import DIES, DIES_AFTER, FULL, Faults, KilledError
 from test_versions import push
 
-from components import durable, served, versions
+from components import served, versions
 from datasets import files
 
 NOW = 1795649889.0
@@ -67,7 +67,7 @@ def snapshot(root: Path) -> dict[str, str]:
 
 
 def run(base: Path, command: Callable, monkeypatch, faults: Faults | None = None) -> object:
-    with (faults or Faults()).at_work(monkeypatch, durable, files):
+    with (faults or Faults()).at_work(monkeypatch, files):
         return command(base)
 
 
@@ -164,14 +164,13 @@ def test_nothing_that_has_its_name_is_lost_with_the_power(trial, tmp_path, monke
 def test_forgetting_to_bring_something_to_the_disk_is_noticed(tmp_path, monkeypatch, forgotten):
     @contextlib.contextmanager
     def new_file(path):
-        with durable.open(path, "wb") as file:
+        with files.open(path, "wb") as file:
             yield file
 
     if forgotten == "files":
-        monkeypatch.setattr(durable, "new_file", new_file)
+        monkeypatch.setattr(files, "new_file", new_file)
     else:
-        for module in (durable, files):
-            monkeypatch.setattr(module, "sync_folder", lambda path: None)
+        monkeypatch.setattr(files, "sync_folder", lambda path: None)
     (tmp_path / "serving").mkdir()
     with pytest.raises(AssertionError, match="named before it is whole"):
         run(tmp_path / "serving" / "higgs", pushing("a"), monkeypatch)

@@ -19,14 +19,15 @@ TESTS = Path(__file__).parent
 # A process that does commands, one a line: its name, the folder, and when to begin.
 WORKER = """
 import json, sys, time
-from components import durable, versions
+from components import versions
 from components.errors import VersionsError
+from datasets import files
 
-durable.os.fsync = lambda handle: None  # no power is lost here, and the lock is held for a shorter time
+files.os.fsync = lambda handle: None  # no power is lost here, and the lock is held for a shorter time
 
 def push(base):
     def copy(folder):
-        with durable.new_file(folder + "/saved_model.pb") as file:
+        with files.new_file(folder + "/saved_model.pb") as file:
             file.write(sys.argv[1].encode())
     versions.push(base, copy, promoted=sys.argv[2] == "automatic", keep=3)
 

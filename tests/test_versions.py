@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 from model_server import ModelServer
 
-from components import durable, served, versions
+from components import served, versions
 from components.errors import VersionsError
+from datasets import files
 from pipeline.cli import cli
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +23,7 @@ def push(base, content: str, **options) -> versions.Pushed:
     """Pushes a model whose only file has this content."""
 
     def copy(folder: str) -> None:
-        with durable.new_file(os.path.join(folder, "saved_model.pb")) as file:
+        with files.new_file(os.path.join(folder, "saved_model.pb")) as file:
             file.write(content.encode())
 
     return versions.push(str(base), copy, **options)
@@ -228,9 +229,7 @@ def test_folder_that_is_not_as_it_was_pushed_is_never_named(base):
 def test_no_folder_is_renamed_after_it_has_appeared(base, later, monkeypatch):
     renamed = []
     rename = os.rename
-    monkeypatch.setattr(
-        durable.os, "rename", lambda source, to: (renamed.append(Path(source).name), rename(source, to))
-    )
+    monkeypatch.setattr(files.os, "rename", lambda source, to: (renamed.append(Path(source).name), rename(source, to)))
     for content in "abcdef":
         push(base, content, promoted=content in "abc", keep=2)
         later(3600)
