@@ -183,18 +183,19 @@ def test_pipeline_that_tunes_trains_the_best_trial(cluster, small):
     assert json.loads(history["history.json"])["summary"]["val"]["bce"] == min(scores)
 
 
-def test_failing_task_is_tried_again_and_its_line_is_in_each_published_log(cluster):
+def test_failing_task_is_tried_again_and_its_line_is_in_each_log(cluster):
     options = ("--need", "higgs-example-gen.retries=1", "--need", "import-schema-gen.retries=1")
     failing = cluster.workflow("failing", {"data": "/higgs/nowhere.csv"}, *options)
     with pytest.raises(PodFailed):
         failing.run()
     [path] = [path for path, attempts in failing.attempts.items() if attempts == 2]
     assert path == "root/higgs-example-gen/executor"
-    logs = [artifact for name, artifact in cluster.outputs(failing, "higgs-example-gen").items()]
-    assert logs
-    for log in logs:
+    message = "Error: Data must exist. Received: /higgs/nowhere.csv."
+    assert failing.log(path).read_text().count(message) == 2
+    # Releases such as 2.5 publish no log of a task that failed; 2.17 does, of each attempt.
+    for log in cluster.outputs(failing, "higgs-example-gen").values():
         assert LOGS.search(log.uri)
-        assert b"Error: Data must exist. Received: /higgs/nowhere.csv." in cluster.objects(log.uri)[""]
+        assert message.encode() in cluster.objects(log.uri)[""]
 
 
 def test_task_fails_if_kubeflow_s_own_output_is_taken_for_one_of_ours(cluster, small):
