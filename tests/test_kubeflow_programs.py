@@ -1,32 +1,29 @@
 """The compiled pipeline under Kubeflow's own compiler, driver and launcher.
 
 KFP_BIN names the folder with the three programs: `compiler`, `driver` and `launcher-v2`, as `go build` makes them of
-`backend/src/v2/cmd` of kubeflow/pipelines (CGO_ENABLED=0, so that they run in any image). The compiler of 2.5.0 to
+`backend/src/v2/cmd` of kubeflow/pipelines (CGO_ENABLED=0, so that they run in any image). The compiler of 2.5.0 and
 2.17.0 panics, since it never initializes the proxy that its templates mention: its `main` must first call
 `proxy.InitializeConfigWithEnv()` of backend/src/apiserver/config/proxy. KFP_IMAGE names the image to run the tasks in
 with Docker; without it they run on this machine.
 """
 
-import dataclasses
 import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
-import yaml
-from click.testing import CliRunner
 from conftest import Run, make_rows, to_csv
 from kubeflow_argo import PodFailed, Workflow
+from kubeflow_cluster import Cluster
 from kubeflow_pods import refusal
 from kubeflow_services import BUCKET, Services
 
 from components.metrics import BCE
-from kubeflow.cli import kubeflow
 from kubeflow.parameters import TUNER
+from kubeflow.releases import RELEASES
 from kubeflow.resources import NEEDS
 
 PROGRAMS = Path(os.environ.get("KFP_BIN", ""))
@@ -41,59 +38,6 @@ pytestmark = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    """Where pipelines run.
-
-    Attributes:
-      services: what the programs talk to.
-      folder: for everything.
-      volume: what the claim `higgs` stands for; pods see it as /higgs.
-    """
-
-    services: Services
-    folder: Path
-
-    @property
-    def volume(self) -> Path:
-        return self.folder / "volume"
-
-    def workflow(self, name: str, parameters: dict, *options: str, edit=lambda spec: None) -> Workflow:
-        """A run, compiled by `higgs kubeflow compile` with options and then by Kubeflow; `edit` changes the spec."""
-        folder = self.folder / name
-        folder.mkdir()
-        arguments = ["compile", "--to", str(folder / "pipeline.yaml"), "--image", IMAGE or "higgs:1"]
-        arguments += ["--data", "/higgs/rows.csv", "--simulated", "--output", "/higgs", "--volume", "higgs:/higgs"]
-        result = CliRunner().invoke(kubeflow, [*arguments, *options])
-        assert result.exit_code == 0, result.output
-        spec, platform = yaml.safe_load_all((folder / "pipeline.yaml").read_text())
-        edit(spec)
-        job = {"name": name, "pipelineSpec": spec, "runtimeConfig": {"parameterValues": parameters}}
-        (folder / "job.json").write_text(json.dumps(job))
-        compiler = [PROGRAMS / "compiler", "--job", folder / "job.json"]
-        compiled = subprocess.run(compiler, capture_output=True, text=True)
-        assert compiled.returncode == 0, compiled.stderr
-        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        claims = {"higgs": self.volume}
-        manifest = yaml.safe_load(compiled.stdout)
-        return Workflow(manifest, PROGRAMS, self.services, folder, claims, executors, IMAGE)
-
-    def outputs(self, run: Workflow, task: str) -> dict:
-        """Key to the artifact that ML Metadata has of a task's output."""
-        store = self.services.metadata()
-        [context] = [found for found in store.get_contexts_by_type("system.PipelineRun") if found.name == run.uid]
-        found = store.get_artifacts_by_context(context.id)
-        return {artifact.uri.rsplit("/", 1)[1]: artifact for artifact in found if f"/{task}/" in artifact.uri}
-
-    def objects(self, uri: str) -> dict[str, bytes]:
-        """Key below the URI to the object's content."""
-        prefix = uri.removeprefix(f"minio://{BUCKET}/")
-        pages = self.services.objects.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        client = self.services.objects
-        return {key[len(prefix) + 1 :]: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
@@ -101,7 +45,7 @@ def cluster(tmp_path_factory):
     (folder / "volume").chmod(0o777)  # the image's user is another than this machine's
     services = Services(folder)
     with services.running():
-        yield Cluster(services, folder)
+        yield Cluster(PROGRAMS, services, folder, IMAGE)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +133,32 @@ def test_nothing_is_asked_of_kubernetes_but_the_launcher_s_settings_and_keys(clu
     assert set(cluster.services.requests) == {f"GET /api/v1/namespaces/kubeflow/{path}" for path in paths}
 
 
+def test_driver_gives_a_task_what_execute_imitates(cluster, run):
+    log = run.log("root/higgs-evaluator-driver").read_text()
+    real, _ = json.JSONDecoder().raw_decode(log.partition("output ExecutorInput:")[2])
+    release = RELEASES["2.17" if real["outputs"]["outputFile"].startswith("/minio/") else "2.5"]
+    spec = json.loads((cluster.folder / "first" / "job.json").read_text())["pipelineSpec"]
+
+    definitions = spec["components"]["comp-higgs-evaluator"]["outputDefinitions"]["artifacts"]
+    root = f"minio://{BUCKET}/v2/artifacts/higgs/{run.uid}"
+    imitated = json.dumps(release.provision(root, "higgs-evaluator", definitions), sort_keys=True)
+    # The launcher, not the driver, adds the attempt.
+    assert without_ids(imitated).replace("executor-logs-0", "executor-logs") == without_ids(
+        json.dumps(real["outputs"], sort_keys=True)
+    )
+    [model] = real["inputs"]["artifacts"]["model"]["artifacts"]
+    said = {"metadata": {"tfx_version": model["metadata"]["tfx_version"]}}
+    recorded = release.record(0, "model", {"uri": model["uri"], "type": {}}, said)
+    imitated = release.hand_on(recorded) | {"name": model["name"]}
+    imitated["metadata"]["store_session_info"] = model["metadata"]["store_session_info"]
+    assert imitated == model
+    assert model["name"].isdecimal()
+
+
+def without_ids(text: str) -> str:
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+
+
 def test_cache_stands_in_for_all_but_what_depends_on_the_served_model(cluster, run, parameters):
     again = cluster.workflow("again", parameters, *VERSIONED)
     again.run()
@@ -213,18 +183,20 @@ def test_pipeline_that_tunes_trains_the_best_trial(cluster, small):
     assert json.loads(history["history.json"])["summary"]["val"]["bce"] == min(scores)
 
 
-def test_failing_task_is_tried_again_and_its_line_is_in_each_published_log(cluster):
+def test_failing_task_is_tried_again_and_its_line_is_in_each_log(cluster):
     options = ("--need", "higgs-example-gen.retries=1", "--need", "import-schema-gen.retries=1")
     failing = cluster.workflow("failing", {"data": "/higgs/nowhere.csv"}, *options)
     with pytest.raises(PodFailed):
         failing.run()
     [path] = [path for path, attempts in failing.attempts.items() if attempts == 2]
     assert path == "root/higgs-example-gen/executor"
-    logs = [artifact for name, artifact in cluster.outputs(failing, "higgs-example-gen").items()]
-    assert logs
-    for log in logs:
-        assert LOGS.search(log.uri)
-        assert b"Error: Data must exist. Received: /higgs/nowhere.csv." in cluster.objects(log.uri)[""]
+    message = "Error: Data must exist. Received: /higgs/nowhere.csv."
+    assert failing.log(path).read_text().count(message) == 2
+    published = cluster.outputs(failing, "higgs-example-gen")
+    # 2.17 publishes the log of each attempt that failed; 2.5 publishes none.
+    assert set(published) in ({"executor-logs-0", "executor-logs-1"}, set())
+    for log in published.values():
+        assert message.encode() in cluster.objects(log.uri)[""]
 
 
 def test_task_fails_if_kubeflow_s_own_output_is_taken_for_one_of_ours(cluster, small):
