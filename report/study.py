@@ -125,7 +125,11 @@ def _ranking(study: dict) -> Section:
         f"{study['scored']}."
     )
     marked = [place for place, entry in enumerate(study["architectures"]) if entry not in compared]
-    entries = [entry | {"intervals": [entry["interval"], entry["interval_with_seeds"]]} for entry in compared]
+    entries = [
+        {"name": entry["name"], "difference": entry["difference"]}
+        | {"intervals": [entry["interval"], entry["interval_with_seeds"]]}
+        for entry in compared
+    ]
     text = f"Intervals of {study['confidence']:.0%}; thick: over events, for these networks; thin: and over seeds."
     figures = [score_charts.differences("ranking", entries, baseline, text)] if entries else []
     return Section("Ranking", [*figures, Table(head, rows, caption, marked)])

@@ -69,6 +69,7 @@ def make_study() -> dict:
                 "eval": mean,
                 "auc": {"mean": 0.7, "sd": 0.01},
                 "best_epoch": training.summary["best_epoch"],
+                "n_rows": None,
                 "difference": difference,
                 "interval": [difference - 0.01, difference + 0.01],
                 "interval_with_seeds": [difference - 0.02, difference + 0.02],
@@ -213,7 +214,7 @@ def test_report_of_a_named_run_goes_where_it_is_told(blessed_run, tmp_path):
 def test_study_ranks_by_difference_to_the_baseline(study_page):
     text = text_of(study_page)
     assert "Best: small" in text
-    assert "\N{MINUS SIGN}0.0300 (\N{MINUS SIGN}0.0500 to \N{MINUS SIGN}0.0100) better" in text
+    assert "\N{MINUS SIGN}0.0300 (\N{MINUS SIGN}0.0500 to \N{MINUS SIGN}0.0100) 0.002 better" in text
     assert "/no/longer/here.csv not on this machine" in text
     assert {path.stem for path in study_page.with_suffix("").glob("*.svg")} == STUDY_FIGURES
 
