@@ -34,7 +34,7 @@ class Dataset:
     Attributes:
       train: to train on, or to divide into folds; val: stops training; eval: is scored at the end. Where a network
         takes physics columns, they stand behind the 28.
-      raw: the features of `train`, `val` and `eval`, in this order, before normalisation, float32 [n, 28].
+      raw: the features of `all` before normalisation, float32 [n, 28]; None where no architecture is augmented.
       transforms: `Architecture.inputs` to what makes such features of raw ones.
       origin: `real` or `simulated`.
       files: what was read, as ingestion recorded it.
@@ -44,7 +44,7 @@ class Dataset:
     train: Rows
     val: Rows
     eval: Rows
-    raw: tf.Tensor
+    raw: tf.Tensor | None
     transforms: dict[str, TransformGraph]
     origin: str
     files: list
@@ -88,9 +88,14 @@ def materialize(config: Config, architectures: Sequence[Architecture]) -> Datase
         LOGGER.warning("%s", remark)
     return Dataset(
         **{split: load(patterns, widest) for split, patterns in files.items()},
-        raw=load_raw([pattern for patterns in files.values() for pattern in patterns], widest),
+        raw=_load_raw(files, widest) if any(architecture.augment for architecture in architectures) else None,
         transforms=transforms,
         origin=examples.custom_properties[ORIGIN_PROPERTY].string_value,
         files=ingested["files"],
         counts=ingested["splits"],
     )
+
+
+def _load_raw(files: dict[str, list[str]], transform: TransformGraph) -> tf.Tensor:
+    """The raw features of all splits, in the order of `files`: one call would read their files in sorted order."""
+    return tf.concat([load_raw(patterns, transform) for patterns in files.values()], 0)

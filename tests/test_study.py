@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import higgs
+from conftest import higgs, to_csv
+from conftest import make_rows as make_csv_rows
 from sklearn.metrics import log_loss, roc_auc_score
 
 from models.architectures import ARCHITECTURES, Architecture, named
@@ -14,7 +15,8 @@ from models.errors import ModelError
 from models.features import FEATURES
 from models.networks import build
 from models.rules import Rules
-from study.data import Dataset
+from pipeline.config import Config, DataConfig
+from study.data import Dataset, materialize
 from study.outcome import rank, swept
 from study.plan import Variant, plan
 from study.trainings import Trainings, score
@@ -51,6 +53,19 @@ def dataset() -> Dataset:
         files=[],
         counts={},
     )
+
+
+def test_raw_rows_are_those_of_all_splits_in_the_order_of_the_normalised_ones(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(to_csv(make_csv_rows(400)))
+    config = Config(data=DataConfig(path=str(path), origin="simulated"), output=str(tmp_path / "runs"))
+    dataset = materialize(config, [named("tiny,augment=true")])
+    columns = dict(zip(FEATURES, tf.unstack(dataset.raw, axis=1), strict=True))
+    assert np.array_equal(dataset.transforms["columns"](columns), dataset.all[0])
+    sizes = [len(rows[0]) for rows in (dataset.train, dataset.val, dataset.eval)]
+    assert sizes == [sum(classes.values()) for classes in (dataset.counts[name] for name in ("train", "val", "eval"))]
+    assert len(dataset.raw) == sum(sizes)
+    assert materialize(config, [named("tiny")]).raw is None
 
 
 def names(planned) -> list[str]:
