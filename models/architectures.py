@@ -29,8 +29,8 @@ class Architecture:
         weight w (Loshchilov, Hutter, ICLR 2019).
       augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
       inputs: `columns`, the 28 of the data set, or `physics`, those and what `models.physics` computes of them.
-      pretrain: so many simulated events train the network before the real ones do, see `models.pretraining`; no
-        regularizer acts on them.
+      pretrain: so many simulated events train the network before the real ones do, without penalties, dropout, weight
+        decay or augmentation; see `models.pretraining`.
       members: so many such networks learn side by side, each by its own loss, and the probability is the mean of theirs
         (Lakshminarayanan et al., NeurIPS 2017).
     """

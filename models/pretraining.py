@@ -43,6 +43,11 @@ class Pretrained:
     record: dict
 
 
+def without_regularizers(architecture: Architecture) -> Architecture:
+    """What is trained on simulated events: regularizers are for real rows."""
+    return dataclasses.replace(architecture, l1=0.0, l2=0.0, dropout=0.0, weight_decay=0.0, augment=False)
+
+
 def pretrain(
     architecture: Architecture,
     seed: int,
@@ -53,7 +58,7 @@ def pretrain(
     """Trains a network on `architecture.pretrain` simulated events; called within the scope of the replicas' strategy.
 
     Args:
-      architecture: of the network; its regularizers are for real rows, and left out.
+      architecture: of the network, see `without_regularizers`.
       seed: of the initial weights and the order within a chunk.
       n_inputs: how many values an event has, see `Architecture.inputs`.
       normalize: from 28 named float32 [n] to float32 [n, n_inputs].
@@ -61,7 +66,7 @@ def pretrain(
     """
     started = time.monotonic()
     n_rows = architecture.pretrain
-    network = build(dataclasses.replace(architecture, l1=0.0, l2=0.0, dropout=0.0), seed, n_inputs)
+    network = build(without_regularizers(architecture), seed, n_inputs)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=-(-n_rows // BATCH_ROWS))
     loop = Loop(network, Adam(rate), BATCH_ROWS, seed, replicas=replicas)
 

@@ -68,7 +68,7 @@ def fit(
       augmentation: of the training rows, for an architecture that asks for it.
       replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
       normalize: from 28 named float32 [n] to features, for an architecture with pretraining.
-      pretrained: that of an earlier training of this architecture with this seed and `normalize`, to spare another.
+      pretrained: of an earlier training with this seed and `normalize`, whose architecture may differ in regularizers.
     """
     replicas = replicas or Replicas()
     if architecture.augment and augmentation is None:

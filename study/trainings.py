@@ -8,7 +8,8 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from components.sums import crossentropies
 from datasets.files import whole
 from models.errors import ModelError
-from models.pretraining import Pretrained
+from models.pretraining import Pretrained, without_regularizers
 from models.rules import Rules
 from models.training import fit
 from pipeline.digest import TRAINING, digest_source
@@ -28,7 +29,8 @@ from study.statistics import stratified_folds
 
 LOGGER = logging.getLogger("higgs.study")
 SCORED_ROWS = 16_384  # per step of scoring
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)  # of damaged .npz files
+
+Kept = TypeVar("Kept")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +129,11 @@ class Trainings:
         return [self._result(variant) for variant in variants]
 
     def _numbers(self) -> Sequence[int | None]:
-        """Of the folds."""
+        """The numbers of the folds; None alone where there are none."""
         return [None] if self._folds is None else range(self._folds.max() + 1)
 
     def _parts(self, fold: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which of all rows are trained on, stop the training, and are scored."""
+        """Indices into all rows: those that are trained on, those that stop the training, and those that are scored."""
         if fold is not None:
             following = (fold + 1) % (self._folds.max() + 1)
             trained = (self._folds != fold) & (self._folds != following)
@@ -154,19 +156,15 @@ class Trainings:
 
     def _kept(self, task: Task) -> tuple[dict, np.ndarray] | None:
         """The record and the probabilities of a finished training; None if there is none, or none that can be read."""
-        path = self._path(task)
         n_scored = len(self._parts(task.fold)[2])
-        if not os.path.exists(path):
-            return None
-        try:
-            with np.load(path) as kept:
-                record, probabilities = json.loads(str(kept["record"])), kept["probabilities"]
-        except UNREADABLE:
-            probabilities = np.empty(0)
-        if probabilities.shape != (n_scored,):
-            LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)
-            return None
-        return record, probabilities
+
+        def read(kept) -> tuple[dict, np.ndarray]:
+            record, probabilities = json.loads(str(kept["record"])), kept["probabilities"]
+            if probabilities.shape != (n_scored,):
+                raise ValueError(f"{probabilities.shape} are not {n_scored} probabilities")
+            return record, probabilities
+
+        return _read(self._path(task), read)
 
     def _train(self, task: Task) -> None:
         dataset, architecture = self._dataset, task.variant.architecture
@@ -192,20 +190,16 @@ class Trainings:
         keras.backend.clear_session()
 
     def _pretrained_path(self, task: Task) -> str:
-        return self._named("pretrained", task.variant.architecture.to_dict(), task.seed)
+        return self._named("pretrained", without_regularizers(task.variant.architecture).to_dict(), task.seed)
 
     def _pretrained(self, task: Task) -> Pretrained | None:
-        """The pretraining that trainings of an architecture with one seed share; None before the first of them."""
-        path = self._pretrained_path(task)
-        if not task.variant.architecture.pretrain or not os.path.exists(path):
-            return None
-        try:
-            with np.load(path) as kept:
-                weights = [kept[f"weights{number}"] for number in range(len(kept.files) - 1)]
-                return Pretrained(weights, json.loads(str(kept["record"])))
-        except UNREADABLE:
-            LOGGER.warning("Pre-trained again, for what is kept of it is damaged: %s.", path)
-            return None
+        """The pretraining that trainings with one seed share, whatever their regularizers; None before the first."""
+
+        def read(kept) -> Pretrained:
+            weights = [kept[f"weights{number}"] for number in range(len(kept.files) - 1)]
+            return Pretrained(weights, json.loads(str(kept["record"])))
+
+        return _read(self._pretrained_path(task), read) if task.variant.architecture.pretrain else None
 
     def _keep_pretrained(self, task: Task, pretrained: Pretrained) -> None:
         weights = {f"weights{number}": value for number, value in enumerate(pretrained.weights)}
@@ -221,6 +215,18 @@ class Trainings:
                 scored = slice(None) if task.fold is None else self._folds == task.fold
                 probabilities[repeat, scored] = probabilities_of_task
         return Result(variant, records, probabilities)
+
+
+def _read(path: str, read: Callable[[Mapping[str, np.ndarray]], Kept]) -> Kept | None:
+    """What `read` makes of a kept file's arrays; None if there is no such file, or it is damaged."""
+    if not os.path.exists(path):
+        return None
+    try:
+        with np.load(path) as kept:
+            return read(kept)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)
+        return None
 
 
 def score(network: keras.Model, features: tf.Tensor) -> np.ndarray:

@@ -209,7 +209,8 @@ class Counting(AsTheyAre):
 def test_trainings_of_one_seed_share_their_pretraining_and_become_what_they_would_alone(dataset, tmp_path):
     counting = dataclasses.replace(dataset, transforms={"columns": Counting()})
     variants = [Variant("tiny", named("tiny,pretrain=1000,dropout=0.5"), RULES)]
-    [shared] = Trainings(counting, 2, 3, str(tmp_path / "shared")).of(variants)
+    shared_trainings = Trainings(counting, 2, 3, str(tmp_path / "shared"))
+    [shared] = shared_trainings.of(variants)
     assert counting.transforms["columns"].n_calls == 2
     assert len(list((tmp_path / "shared").iterdir())) == 2 * 3 + 2
     alone = Trainings(counting, 1, 3, str(tmp_path / "alone"))
@@ -218,6 +219,9 @@ def test_trainings_of_one_seed_share_their_pretraining_and_become_what_they_woul
     assert np.array_equal(repeated.probabilities, shared.probabilities[:1])
     for record in shared.records:
         assert record["summary"]["pretraining"]["n_rows"] == 1000
+    n_calls = counting.transforms["columns"].n_calls
+    shared_trainings.of([Variant("weaker", named("tiny,pretrain=1000,dropout=0.2,l2=0.001"), RULES)])
+    assert counting.transforms["columns"].n_calls == n_calls  # regularizers do not act on simulated events
 
 
 def test_damaged_pretraining_is_repeated(dataset, tmp_path):
