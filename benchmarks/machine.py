@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.digest import git
+
 PACKAGES = (
     "tfx",
     "tensorflow",
@@ -36,14 +38,9 @@ def machine() -> dict:
 
 def commit() -> str:
     """The commit that is checked out, with a + if files differ from it; empty outside of a git repository."""
-    commands = (["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"])
     try:
-        head, changed = (
-            subprocess.run(
-                command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for command in commands
-        )
+        head = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
     return head + ("+" if changed else "")

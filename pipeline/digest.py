@@ -48,12 +48,18 @@ def commit() -> str:
     if not (ROOT / ".git").exists():  # an installed package may lie inside somebody else's repository
         return ""
     try:
-        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+        head, changed = git("rev-parse", "HEAD"), git("status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{head}, with changes that are not committed" if changed else head
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """What git says of this project's checkout.
+
+    Raises:
+      OSError: there is no git.
+      subprocess.CalledProcessError: git refuses.
+    """
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -15,10 +15,9 @@ from pipeline.config import Config
 from pipeline.digest import digest_files
 from pipeline.errors import ConfigError
 from pipeline.places import Places
-from pipeline.run_records import PREDICTIONS, SUMMARY, find_run, read_config, read_json
+from pipeline.run_records import MODELS, PREDICTIONS, SUMMARY, find_run, read_config, read_json
 
 TOLERANCE = 1e-6  # of a probability; of a binary crossentropy where probabilities are not kept
-MODELS = ("baseline", "candidate")
 FOLDER = "reproduced"  # below the output folder, while the networks are trained
 
 
@@ -38,17 +37,16 @@ def reproduce(output: str, name: str | None) -> bool:
     results = find_run(output, name)
     summary, config = read_json(results / SUMMARY), read_config(results, output)
     click.echo(f"Run: {results.name}")
-    apart = [*_data_apart(summary)]
+    apart = list(_data_apart(summary))
     if apart:
         click.echo("Not equal, and not trained again, for its data are others now.")
     else:
         is_equal, found = _train_again(config, summary, results)
         apart = [*_code_apart(summary), *_packages_apart(summary)]
         click.echo(f"{'Equal' if is_equal else 'Not equal'}: {found}")
-        if is_equal and not apart:
-            return True
         if is_equal:
-            click.echo(f"Though {apart[0]}.")
+            if apart:
+                click.echo(f"Though {apart[0]}.")
             return True
     cause = apart[0] if apart else "nothing that the record knows of; did the machine change?"
     click.echo(f"What differs first: {cause}.")
@@ -121,6 +119,7 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
     import numpy as np
     import tensorflow as tf
 
+    from components.metrics import BCE
     from components.sealed import model_path
     from components.sums import crossentropies
     from pipeline.execution import execute
@@ -134,7 +133,7 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
     scored = score(os.path.join(outputs["HiggsExampleGen"]["examples"].uri, "Split-eval"), models, 1)
     n_rows = len(scored.labels)
     if not (results / PREDICTIONS).exists():
-        then = {name: summary["models"][name]["eval"]["binary_crossentropy"] for name in MODELS}
+        then = {name: summary["models"][name]["eval"][BCE] for name in MODELS}
         now = {name: crossentropies(scored.labels, scored.probabilities[name]).mean() for name in MODELS}
         apart = max(abs(now[name] - (math.nan if then[name] is None else then[name])) for name in MODELS)
         return bool(apart <= TOLERANCE), (

@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 
 SUMMARY, CONFIG = "summary.json", "config.json"  # a run's record; the summary comes last
 PREDICTIONS = "predictions.npz"  # beside it: what both networks said of the rows of eval
+MODELS = ("baseline", "candidate")  # as a record names the networks
 
 
 def find_run(output: str, name: str | None = None) -> Path:
@@ -87,12 +88,20 @@ def read_study(folder: str) -> dict:
     """What a study wrote down.
 
     Raises:
-      ConfigError: the folder holds no study.
+      ConfigError: the folder holds no study, or one of an earlier version.
     """
     path = Path(folder, "study.json")
     if not path.is_file():
         raise ConfigError(f"A study's folder holds study.json. Received: {folder}, which does not. Name another.")
-    return read_json(path)
+    study = read_json(path)
+    if "correction" not in study:
+        raise ConfigError(f"A report is of a study of this version. Received: {path}, an older one. Run it again.")
+    return study
+
+
+def as_text(value: object) -> str:
+    """A setting's value as it is written after --set."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:

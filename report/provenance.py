@@ -1,11 +1,10 @@
 """Tables of which files, code and settings a result comes from; free of TFX."""
 
-import json
 import os
 import time
 
 from datasets.fingerprint import digests, fingerprint, is_fingerprint
-from pipeline.run_records import flatten
+from pipeline.run_records import as_text, flatten
 from report.page import Table
 
 
@@ -43,8 +42,5 @@ def versions(packages: dict[str, str]) -> Table:
 
 def settings(tree: dict) -> Table:
     """Nested settings, by dotted name."""
-    return Table(
-        ["setting", "value"],
-        [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in flatten(tree).items()],
-        numeric=False,
-    )
+    rows = [[name, as_text(value)] for name, value in flatten(tree).items()]
+    return Table(["setting", "value"], rows, numeric=False)

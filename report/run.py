@@ -14,6 +14,7 @@ from components.served import EXTRA
 from components.verdict import LOWER, UPPER
 from models.features import FEATURES
 from pipeline.config import Config, ReportConfig
+from pipeline.run_records import MODELS, read_json
 from pipeline.summary import MAY_KNOW_EVAL, UNFINISHED, is_finished
 from report import score_charts, training_charts
 from report.figures import Figure
@@ -22,7 +23,6 @@ from report.measures import Calibration, Roc, importance
 from report.page import Page, Section, Table
 from report.texts import interval, is_known, number, significant
 
-MODELS = ("baseline", "candidate")
 IMPORTANCE_ROWS = 20_000
 STATISTICS_ROWS = 100_000
 
@@ -157,8 +157,6 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
 
 def _training(summary: dict, labels: dict[str, str]) -> Section:
     from pathlib import Path
-
-    from pipeline.run_records import read_json
 
     histories = {
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS

@@ -1,6 +1,5 @@
 """What `higgs runs` says of runs, by their records alone."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from components import served
 from components.architecture_words import in_words
 from components.history import Served
 from pipeline.columns import aligned
-from pipeline.run_records import CONFIG, PREDICTIONS, SUMMARY, find_runs, flatten, read_json
+from pipeline.run_records import CONFIG, MODELS, PREDICTIONS, SUMMARY, as_text, find_runs, flatten, read_json
 
 HEAD = ("run", "network", "rows", "val", "eval", "AUC", "verdict", "version", "seconds", "changed settings")
 N_NAME = len("2026-11-26T09-02-24")  # what people name a run by
@@ -29,7 +28,6 @@ def describe_all(output: str) -> str:
 def _row(folder: Path, summary: dict) -> tuple[str, ...]:
     candidate = summary["models"]["candidate"]
     n_rows = sum(sum(classes.values()) for classes in summary["rows"].values())
-    settings = summary.get("settings", {})
     return (
         folder.name[:N_NAME],
         candidate["name"] if "," not in candidate["name"] else in_words(candidate["architecture"]),
@@ -40,16 +38,17 @@ def _row(folder: Path, summary: dict) -> tuple[str, ...]:
         "blessed" if summary["verdict"]["blessed"] else "refused",
         os.path.basename(summary["pushed_to"]),
         f"{_seconds(summary):.0f}",
-        " ".join(f"{name}={_text(value)}" for name, value in settings.items()),
+        _changed(summary),
     )
+
+
+def _changed(summary: dict) -> str:
+    """The settings that are not the usual ones."""
+    return " ".join(f"{name}={as_text(value)}" for name, value in summary.get("settings", {}).items())
 
 
 def _number(value: float | None, form: str = ".4f") -> str:
     return "n/a" if value is None else format(value, form)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _seconds(summary: dict) -> float:
@@ -72,7 +71,10 @@ def describe(folder: Path) -> str:
         ("difference", f"{_difference(verdict['difference'], verdict['interval'])} to the baseline"),
         ("version", f"{version}, {state}" if state else version or "none"),
         ("push", summary.get("push", "")),
-        ("changed settings", " ".join(f"{name}={_text(value)}" for name, value in summary.get("settings", {}).items())),
+        (
+            "changed settings",
+            " ".join(f"{name}={as_text(value)}" for name, value in summary.get("settings", {}).items()),
+        ),
         ("stages", ", ".join(_stage(stage) for stage in summary["stages"])),
         ("packages", ", ".join(f"{name} {number}" for name, number in summary["versions"].items())),
         ("commit", summary.get("commit", "")),
@@ -133,7 +135,7 @@ def compare(first: Path, second: Path) -> str:
 def _settings(first: dict, second: dict) -> list[tuple[str, ...]]:
     names = [name for name in {**first, **second} if name not in DATA_SETTINGS]
     apart = [name for name in names if first.get(name) != second.get(name)]
-    return [(name, *(_text(settings.get(name, "")) for settings in (first, second)), "") for name in apart]
+    return [(name, *(as_text(settings.get(name, "")) for settings in (first, second)), "") for name in apart]
 
 
 def _data(summary: dict) -> dict[str, str]:
@@ -146,7 +148,7 @@ def _apart(what: str, first: dict, second: dict) -> list[tuple[str, ...]]:
 
 
 def _figures(a: dict, b: dict) -> Iterator[tuple[str, ...]]:
-    for model in ("candidate", "baseline"):
+    for model in reversed(MODELS):
         ours, theirs = (summary["models"][model] for summary in (a, b))
         for name, form, values in (
             ("network", "", (in_words(ours["architecture"]), in_words(theirs["architecture"]))),
@@ -179,7 +181,7 @@ def _paired(first: Path, second: Path) -> Iterator[str]:
             yield "No paired interval: the two were scored on other rows of eval."
             return
         labels = ours["labels"]
-        for model in ("candidate", "baseline"):
+        for model in reversed(MODELS):
             sums = PairedSums()
             sums.add(crossentropies(labels, theirs[model]) - crossentropies(labels, ours[model]))
             yield (

@@ -177,12 +177,13 @@ def importances(features: tuple[str, ...], increases: np.ndarray, n_rows: int) -
 
 
 def differences(name: str, entries: list[dict], baseline: str, text: str) -> Figure:
-    """A forest plot: each entry's difference to the baseline with its intervals, grey where the widest holds 0.
+    """A forest plot: each entry's difference to the baseline with its intervals, grey where it is within the noise.
 
     Args:
       name: of the figure.
       entries: `name`, `difference` (nats, below 0 is better) and `intervals`, each (low, high), the widest last; the
-        best entry first. With `n_rows`, those of fewer than FEWEST_ROWS do not set the axis.
+        best entry first. Within the noise are those whose `verdict` says so or, without one, whose widest interval
+        holds 0. With `n_rows`, those of fewer than FEWEST_ROWS do not set the axis.
       baseline: the name of what is compared with.
       text: what the intervals are.
     """
@@ -190,7 +191,8 @@ def differences(name: str, entries: list[dict], baseline: str, text: str) -> Fig
     def paint(axes):
         for place, entry in enumerate(reversed(entries)):
             low, high = entry["intervals"][-1]
-            color = "grey" if low <= 0 <= high else "blue" if high < 0 else "orange"
+            is_noise = entry["verdict"] == "noise" if "verdict" in entry else low <= 0 <= high
+            color = "grey" if is_noise else "blue" if entry["difference"] < 0 else "orange"
             for bounds, width in zip(entry["intervals"], (3.2, 1.2)[-len(entry["intervals"]) :], strict=True):
                 axes.plot(bounds, [place, place], color=ink(color), linewidth=width, solid_capstyle="butt")
             axes.plot(entry["difference"], place, "D" if color == "grey" else "o", color=ink(color), markersize=6.5)

@@ -47,7 +47,7 @@ def make(study: dict, name: str) -> Page:
         field, sweeps = study["sweep"]["field"], study["sweep"]["architectures"]
         scored = f"{study['origin']} rows ({study['scored']})"
         if len(sweeps) == 1:
-            [figure] = [training_charts.sweep("sweep", field, points) for points in sweeps.values()]
+            figure = training_charts.sweep("sweep", field, *sweeps.values())
         else:
             figure = training_charts.sweeps("sweep", field, sweeps, scored)
         sections.insert(0, Section(f"Sweep over {field}", [figure]))
@@ -84,12 +84,12 @@ def _reason(best: dict, study: dict) -> str:
         return (
             f"No network has a lower binary crossentropy on {study['scored']} rows than the baseline, {best['name']}."
         )
-    meaning = {"better": "More than noise explains", "noise": "Within the noise", "worse": "Worse"}[best["verdict"]]
+    meaning = "more than noise explains" if best["verdict"] == "better" else "within the noise"
     return (
         f"On {study['origin']} rows ({study['scored']}) the binary crossentropy of {best['name']}, the lowest, differs "
         f"from that of {study['baseline']} by {number(best['difference'], sign=True)} nats, with "
-        f"{study['confidence']:.0%} confidence {interval(best['interval_with_seeds'])}. {meaning} by "
-        f"{study['correction']}'s method over all comparisons: p = {best['p_adjusted']:.2g}."
+        f"{study['confidence']:.0%} confidence {interval(best['interval_with_seeds'])}. That is {meaning}: "
+        f"p = {best['p_adjusted']:.2g}, corrected for all comparisons by {study['correction']}'s method."
     )
 
 
@@ -116,21 +116,24 @@ def _ranking(study: dict) -> Section:
                 in_words(entry["architecture"]),
             ]
         )
-    head = ["network", study["scored"], "difference (interval)", "p", "verdict", "val", "AUC", "best epoch"]
-    head.append("architecture")
+    head = ["network", study["scored"], "difference (interval)", "p", "verdict", "val", "AUC"]
+    head += ["best epoch", "architecture"]
     caption = (
         f"{study['scored']}, val: binary crossentropy in nats, mean and standard deviation over seeds. difference: to "
-        f"{baseline}; below 0 is better. p: of the interval with seeds, by {study['correction']}'s method for "
-        f"{len(compared)} comparisons; the verdict is noise from {1 - study['confidence']:.2g} on. AUC: on "
-        f"{study['scored']}."
+        f"{baseline}; below 0 is better. p: how often chance alone makes a difference this large, corrected by "
+        f"{study['correction']}'s method for {len(compared)} comparisons; from {1 - study['confidence']:.2g} on the "
+        f"verdict is noise. AUC: on {study['scored']}."
     )
     marked = [place for place, entry in enumerate(study["architectures"]) if entry not in compared]
     entries = [
-        {"name": entry["name"], "difference": entry["difference"]}
+        {key: entry[key] for key in ("name", "difference", "verdict")}
         | {"intervals": [entry["interval"], entry["interval_with_seeds"]]}
         for entry in compared
     ]
-    text = f"Intervals of {study['confidence']:.0%}; thick: over events, for these networks; thin: and over seeds."
+    text = (
+        f"Intervals of {study['confidence']:.0%}; thick: over events, for these networks; thin: and over seeds. Colours "
+        "are corrected for several comparisons, intervals are not."
+    )
     figures = [score_charts.differences("ranking", entries, baseline, text)] if entries else []
     return Section("Ranking", [*figures, Table(head, rows, caption, marked)])
 

@@ -14,7 +14,7 @@ from report.cli import report_study
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds for each architecture."
 )
-@click.option("--folds", type=click.IntRange(min=3), help="Cross-validate over all rows: N - 2 folds train, one stops.")
+@click.option("--folds", type=click.IntRange(min=3), help="Divide all rows into folds; each is scored once.")
 @click.option("--sweep", metavar="FIELD=VALUE,...", help="Sweep a hyperparameter of each ARCHITECTURE, or `rows`.")
 @click.option("--name", help="Of the folder below OUTPUT/studies. [architectures, or sweep-FIELD]")
 def study(architectures, repeats, folds, sweep, name, **options):

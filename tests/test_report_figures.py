@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from pipeline.run_records import MODELS
 from report.figures import INKS, draw, ink
 from report.measures import Roc
 from report.page import Page, Section, Table
-from report.run import MODELS
-from report.score_charts import rejection
+from report.score_charts import differences, rejection
 from report.training_charts import learning_curves, sweep, sweeps
 
 GROUNDS = ("#ffffff", "#14171b")  # of the page in light and in dark
@@ -124,3 +124,14 @@ def test_page_escapes_what_it_is_given_and_keeps_its_pictures_beside_it(tmp_path
     assert path == str(tmp_path / "page.html")
     assert (tmp_path / "page" / "line.svg").read_text() == figure.svg
     assert (tmp_path / "page" / "line.png").read_bytes() == figure.png
+
+
+def test_difference_is_grey_by_its_verdict_and_without_one_by_its_interval():
+    entry = {"name": "small", "difference": -0.03, "intervals": [(-0.05, -0.01)]}
+
+    def is_blue(entries):
+        return INKS["blue"][0] in differences("ranking", entries, "tiny", "").svg
+
+    assert is_blue([entry])
+    assert is_blue([entry | {"verdict": "better"}])
+    assert not is_blue([entry | {"verdict": "noise"}])
