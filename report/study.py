@@ -131,8 +131,8 @@ def _ranking(study: dict) -> Section:
         for entry in compared
     ]
     text = (
-        f"Intervals of {study['confidence']:.0%}; thick: over events, for these networks; thin: and over seeds. Colours "
-        "are corrected for several comparisons, intervals are not."
+        f"Intervals of {study['confidence']:.0%}; thick: over events, for these networks; thin: and over seeds. "
+        "Colours are corrected for several comparisons, intervals are not."
     )
     figures = [score_charts.differences("ranking", entries, baseline, text)] if entries else []
     return Section("Ranking", [*figures, Table(head, rows, caption, marked)])
