@@ -100,7 +100,7 @@ def outline(card: dict) -> dict:
     known = {
         "origin": card["data"]["origin"],
         "run": card["model"]["run"],
-        "architecture": in_words(network["architecture"]) if network else "",
+        "architecture": in_words(network["architecture"], network.get("pretraining")) if network else "",
         "n_rows": network.get("n_train"),
         "bce": metrics.get("bce"),
         "auc": metrics.get("auc"),
@@ -150,7 +150,7 @@ def to_text(card: dict) -> str:
         lines += ["## How good it is", "", *_table(head, [_row(*part) for part in [(ALL_ROWS, metrics), *slices]])]
     if network:
         counts = [f"{network['n_parameters']:,} parameters", f"best of {network['epochs']} epochs"]
-        lines += ["## Network", "", f"{in_words(network['architecture'])}; {', '.join(counts)}.", ""]
+        lines += ["## Network", "", f"{in_words(network['architecture'], network.get('pretraining'))}; {', '.join(counts)}.", ""]
     rows = [[split, f"{classes['background']:,}", f"{classes['signal']:,}"] for split, classes in data["rows"].items()]
     lines += ["## Data", "", f"Rows: {data['origin']}. Files: {', '.join(data['files']) or 'unknown'}.", ""]
     lines += _table(["split", "background", "signal"], rows) if rows else []

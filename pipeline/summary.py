@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 
+from components.architecture_words import pretraining_in_words
 from components.example_gen import ORIGIN_PROPERTY
 from components.ingestion import read_summary, remarks
 from components.metrics import BCE, CHAMPION
@@ -177,6 +178,9 @@ def show(summary: dict) -> None:
     for remark in summary["remarks"]:
         terminal.print(remark, soft_wrap=True)
     terminal.print(_models_table(summary))
+    for name, model in summary["models"].items():
+        if model.get("pretraining"):
+            terminal.print(f"The {name} was {pretraining_in_words(model['pretraining'])}.", soft_wrap=True)
     if summary["tuning"]:
         terminal.print(sentence(summary["tuning"]), soft_wrap=True)
         terminal.print(f"hyperparameters: {summary['tuning']['hyperparameters']}", soft_wrap=True)

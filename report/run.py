@@ -135,7 +135,7 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
         rows.append(
             [
                 f"{name}: {model['name']}",
-                in_words(model["architecture"]),
+                in_words(model["architecture"], model.get("pretraining")),
                 f"{model['n_parameters']:,}",
                 f"{model['epochs']:,}{'' if is_finished(model) else ' (unfinished)'}",
                 f"{model['best_epoch']:,}",

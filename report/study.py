@@ -113,7 +113,7 @@ def _ranking(study: dict) -> Section:
                 _mean(entry["val"]),
                 _mean(entry["auc"]),
                 f"{entry['best_epoch']:,.0f}",
-                in_words(entry["architecture"]),
+                in_words(entry["architecture"], entry["trainings"][0]["summary"].get("pretraining")),
             ]
         )
     head = ["network", study["scored"], "difference (interval)", "p", "verdict", "val", "AUC"]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from components.architecture_words import pretraining_in_words
 from datasets.files import whole
 from models.rules import Rules
 from study.data import Dataset
@@ -121,6 +122,9 @@ def show(study: dict, folder: str) -> None:
         )
     console = Console(highlight=False, width=None if Console().is_terminal else 140)
     console.print(table)
+    for entry in study["architectures"]:
+        if record := entry["trainings"][0]["summary"]["pretraining"]:
+            console.print(f"{entry['name']} was {pretraining_in_words(record)}.", soft_wrap=True)
     if study["repeats"] == 1:
         console.print("One repeat says nothing of seeds: --repeats 3 does.")
     console.print(f"study: {os.path.join(folder, 'study.json')}", soft_wrap=True)

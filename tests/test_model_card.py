@@ -106,3 +106,9 @@ def test_card_of_a_model_of_which_little_is_known_says_little(tmp_path):
 )
 def test_architecture_in_short(architecture, words):
     assert in_words(architecture) == words
+
+
+def test_pretraining_in_short():
+    architecture, record = {"hidden_units": [16], "pretrain": 5000}, {"n_rows": 5000, "generator": 1, "seed": 77}
+    assert in_words(architecture) == "16, pretrained on 5,000 simulated events"
+    assert in_words(architecture, record) == "16, pretrained on 5,000 simulated events (generator 1, seed 77)"
