@@ -149,8 +149,9 @@ def to_text(card: dict) -> str:
         slices = [(name.replace(":", " = "), values) for name, values in card["slices"].items()]
         lines += ["## How good it is", "", *_table(head, [_row(*part) for part in [(ALL_ROWS, metrics), *slices]])]
     if network:
+        words = in_words(network["architecture"], network.get("pretraining"))
         counts = [f"{network['n_parameters']:,} parameters", f"best of {network['epochs']} epochs"]
-        lines += ["## Network", "", f"{in_words(network['architecture'], network.get('pretraining'))}; {', '.join(counts)}.", ""]
+        lines += ["## Network", "", f"{words}; {', '.join(counts)}.", ""]
     rows = [[split, f"{classes['background']:,}", f"{classes['signal']:,}"] for split, classes in data["rows"].items()]
     lines += ["## Data", "", f"Rows: {data['origin']}. Files: {', '.join(data['files']) or 'unknown'}.", ""]
     lines += _table(["split", "background", "signal"], rows) if rows else []

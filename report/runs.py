@@ -100,8 +100,9 @@ def _state(summary: dict, version: int) -> str:
 
 
 def _network(model: dict) -> str:
+    words = in_words(model["architecture"], model.get("pretraining"))
     return (
-        f"{model['name']} ({in_words(model['architecture'], model.get('pretraining'))}), best epoch {model['best_epoch']} of {model['epochs']}: "
+        f"{model['name']} ({words}), best epoch {model['best_epoch']} of {model['epochs']}: "
         f"val {_number(model['val']['bce'])}, eval {_number(model['eval'][BCE])}, AUC {_number(model['eval']['auc'])}"
     )
 
