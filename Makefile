@@ -29,7 +29,7 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerf
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test test-all test-kubeflow bench setup setup-dev lock lint clean image test-image
+.PHONY: run test test-all test-kubeflow bench setup setup-dev lock lint docs clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
@@ -109,6 +109,10 @@ lock: $(UV)
 lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+## Writes the settings and the command reference anew.
+docs: setup
+	$(BIN)/python docs/reference.py
 
 ## Removes what setup installed. Runs and data stay.
 clean:

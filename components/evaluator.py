@@ -177,6 +177,7 @@ class _Spec(standard_component_specs.EvaluatorSpec):
         SERVING: component_spec.ExecutionParameter(type=str),
         MAX_REGRESSION: component_spec.ExecutionParameter(type=float),
         MAY_KNOW_EVAL: component_spec.ExecutionParameter(type=int),
+        "code": component_spec.ExecutionParameter(type=str),
     }
 
 
@@ -201,6 +202,7 @@ class HiggsEvaluator(component.Evaluator):
         serving: str = "",
         max_regression: float = 0.0,
         may_know_eval: bool = False,
+        code: str = "",
     ):
         """Constructs the component.
 
@@ -215,6 +217,7 @@ class HiggsEvaluator(component.Evaluator):
           max_regression: nats of binary crossentropy by which the candidate may be worse than the champion.
           may_know_eval: whether a champion may have been trained on rows that are in `eval` today: not where splits are
             by hash, by which a row never moves. Such a champion looks better than it is, so that too much is refused.
+          code: a digest of the code, so that other code never meets this code's cached result.
         """
         spec = _Spec(
             examples=examples,
@@ -227,6 +230,7 @@ class HiggsEvaluator(component.Evaluator):
             serving=serving,
             max_regression=float(max_regression),
             may_know_eval=int(may_know_eval),
+            code=code,
             evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )

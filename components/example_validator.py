@@ -7,10 +7,13 @@ import os
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
 from tfx.components.example_validator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types.channel import BaseChannel
+from tfx.utils import json_utils
 
 from components.errors import AnomalyError
 from datasets.seals import check_seal
@@ -41,10 +44,35 @@ class Executor(executor.Executor):
         return result
 
 
+class _Spec(standard_component_specs.ExampleValidatorSpec):
+    PARAMETERS = {  # noqa: RUF012 - TFX's own form
+        **standard_component_specs.ExampleValidatorSpec.PARAMETERS,
+        "code": component_spec.ExecutionParameter(type=str),
+    }
+
+
 class HiggsExampleValidator(component.ExampleValidator):
     """See `tfx.components.ExampleValidator`; its executor raises `AnomalyError` where that one only reports."""
 
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, statistics: BaseChannel, schema: BaseChannel, code: str = ""):
+        """Constructs the component.
+
+        Args:
+          statistics: of all splits.
+          schema: what the data must fit.
+          code: a digest of the code, so that other code never meets this code's cached result.
+        """
+        spec = _Spec(
+            statistics=statistics,
+            schema=schema,
+            exclude_splits=json_utils.dumps([]),
+            code=code,
+            anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
+        )
+        super(component.ExampleValidator, self).__init__(spec=spec)
 
 
 def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:

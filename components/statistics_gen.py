@@ -16,9 +16,9 @@ from tfx import types
 from tfx.components.statistics_gen import component, executor
 from tfx.dsl.components.base import base_beam_executor, executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
-from tfx.utils import io_utils
+from tfx.utils import io_utils, json_utils
 
 from components.errors import ingestion_errors
 from components.example_blocks import ReadBlocks
@@ -58,13 +58,33 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         seal(statistics.uri)
 
 
+class _Spec(standard_component_specs.StatisticsGenSpec):
+    PARAMETERS = {  # noqa: RUF012 - TFX's own form
+        **standard_component_specs.StatisticsGenSpec.PARAMETERS,
+        "code": component_spec.ExecutionParameter(type=str),
+    }
+
+
 class HiggsStatisticsGen(component.StatisticsGen):
     """See `tfx.components.StatisticsGen`: the same artifact, of all splits, with TFDV's default options."""
 
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, examples: BaseChannel):
-        super().__init__(examples=examples)
+    def __init__(self, examples: BaseChannel, code: str = ""):
+        """Constructs the component.
+
+        Args:
+          examples: the examples.
+          code: a digest of the code, so that other code never meets this code's cached result.
+        """
+        spec = _Spec(
+            examples=examples,
+            exclude_splits=json_utils.dumps([]),
+            code=code,
+            statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
+        )
+        super(component.StatisticsGen, self).__init__(spec=spec)
 
 
 class Statistics(beam.CombineFn):

@@ -1,40 +1,72 @@
 """Digests of source code, and the commit of this checkout.
 
 TFX's cache key holds the dotted path of a function, not the function: with a digest among a component's parameters,
-edited code is run, not served from the cache.
+edited code is run, not served from the cache. A digest follows imports, so that no list can forget a module.
 """
 
+import ast
+import functools
 import hashlib
-import importlib.util
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("datasets", "models", "components", "pipeline")  # packages whose code decides a run, inputs first
-# The modules that decide what stages make of their inputs.
-INGESTION = ("components", "datasets.listing", "datasets.records", "datasets.shards", "datasets.threads")
-RECONSTRUCTION = tuple(f"datasets.{name}" for name in ("collisions", "detector", "kinematics", "reconstruction"))
-TRANSFORM = ("models.preprocessing", "models.features", "models.physics", "components.transform", *RECONSTRUCTION)
-SIMULATION = ("datasets.simulate", "datasets.production", "datasets.radiation", "datasets.threads", *RECONSTRUCTION)
-TRAINING = ("models", "datasets.records", "datasets.shards", *SIMULATION)
-SERVING = ("components",)
+# By stage, the executor and what it calls by a dotted path.
+INGESTION = ("components.example_gen",)
+STATISTICS = ("components.statistics_gen",)
+VALIDATION = ("components.example_validator",)
+TRANSFORM = ("components.transform", "models.preprocessing")
+TRAINING = ("models.training",)
+TUNING = ("models.tuning",)
+EVALUATION = ("components.evaluator",)
+INFRA_VALIDATION = ("components.infra_validator",)
+PUSHING = ("components.pusher",)
 
 
-def digest_source(*modules: str) -> str:
-    """A digest of the files of modules, and of whole packages with the data files beside their modules.
+def digest_source(*modules: str, root: Path = ROOT) -> str:
+    """A digest of modules, of all modules of this project that they import, and of data files beside any of these.
 
     Args:
-      *modules: dotted names, `models` or `models.preprocessing`. Nothing is imported but their parents.
+      *modules: dotted names, such as `models.preprocessing`. Nothing is imported.
+      root: the folder of the packages.
     """
     digest = hashlib.sha256()
-    for module in modules:
-        spec = importlib.util.find_spec(module)
-        origin = Path(spec.origin)
-        files = sorted(origin.parent.glob("*.*")) if spec.submodule_search_locations else [origin]
-        for file in files:
-            digest.update(f"{file.name}\0".encode())
-            digest.update(file.read_bytes())
+    for file in source_files(*modules, root=root):
+        digest.update(f"{file.relative_to(root)}\0".encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
+    """The files of `digest_source`, sorted."""
+    found, waiting = set(), {_file(name, root) for name in modules}
+    while waiting:
+        file = waiting.pop()
+        found |= {file, *(other for other in file.parent.glob("*.*") if other.suffix not in (".py", ".pyc"))}
+        waiting |= _imported(file, file.stat().st_mtime_ns, root) - found
+    return sorted(found)
+
+
+def _file(name: str, root: Path) -> Path | None:
+    """The file of a module or package of this project; None for any other name."""
+    if name.split(".")[0] not in STAGES:
+        return None
+    path = root.joinpath(*name.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.exists()), None)
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported(file: Path, _changed_ns: int, root: Path) -> frozenset[Path]:
+    """The files of this project that a file imports, anywhere in it, with their packages and its own."""
+    names = {".".join(file.relative_to(root).parent.parts)}
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    names |= {name.rsplit(".", 1)[0] for name in names}
+    return frozenset(file for file in (_file(name, root) for name in names) if file)
 
 
 def digest_files() -> dict[str, str]:

@@ -28,7 +28,18 @@ from models.architectures import PHYSICS, Architecture, named
 from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.data import split_pattern
-from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, digest_source
+from pipeline.digest import (
+    EVALUATION,
+    INFRA_VALIDATION,
+    INGESTION,
+    PUSHING,
+    STATISTICS,
+    TRAINING,
+    TRANSFORM,
+    TUNING,
+    VALIDATION,
+    digest_source,
+)
 from pipeline.gate import eval_config
 from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
@@ -90,10 +101,10 @@ def data_components(config: Config, architectures: Iterable[Architecture] = ()) 
         code=digest_source(*INGESTION),
     )
     examples = example_gen.outputs["examples"]
-    statistics_gen = HiggsStatisticsGen(examples).with_id("StatisticsGen")
+    statistics_gen = HiggsStatisticsGen(examples, digest_source(*STATISTICS)).with_id("StatisticsGen")
     schema_gen = ImportSchemaGen(schema_file=str(SCHEMA))
     schema = schema_gen.outputs["schema"]
-    validator = HiggsExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+    validator = HiggsExampleValidator(statistics_gen.outputs["statistics"], schema, digest_source(*VALIDATION))
     transform = HiggsTransform(
         examples,
         schema,
@@ -188,6 +199,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         serving=places.serving if config.gate.champion else "",
         max_regression=config.gate.max_regression,
         may_know_eval=bool(config.data.row_ranges),
+        code=digest_source(*EVALUATION),
     )
     infra_validator = HiggsInfraValidator(
         model=candidate.outputs["model"],
@@ -195,7 +207,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         examples=data.examples,
         split="eval",
         model_name=config.name,
-        code=digest_source(*SERVING),
+        code=digest_source(*INFRA_VALIDATION),
     )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],
@@ -212,6 +224,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
             "promote": config.serving.promote,
             "keep": config.serving.keep,
             "url": config.serving.url,
+            "code": digest_source(*PUSHING),
             # Cached only while the same is served: a push that was undone since is done again.
             "served": fingerprint(places.serving) if config.cache else None,
         },
@@ -241,7 +254,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
             "origin": config.data.origin,
             "tuning": config.tuner.rules,
             "folder": Places(config).tuning,
-            "code": digest_source(*TRAINING),
+            "code": digest_source(*TUNING),
         },
     )
 

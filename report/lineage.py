@@ -4,12 +4,26 @@ import json
 import re
 
 from pipeline.config import Config
-from pipeline.digest import INGESTION, SERVING, TRAINING, TRANSFORM, commit, digest_source
+from pipeline.digest import (
+    EVALUATION,
+    INFRA_VALIDATION,
+    INGESTION,
+    PUSHING,
+    STATISTICS,
+    TRAINING,
+    TRANSFORM,
+    TUNING,
+    VALIDATION,
+    commit,
+    digest_source,
+)
 from pipeline.lineage import Execution
 from report.page import Section, Table
 from report.provenance import data_files, is_unchanged, settings, versions
 
-DIGESTED = (INGESTION, TRANSFORM, TRAINING, SERVING)
+DIGESTED = (
+    INGESTION, STATISTICS, VALIDATION, TRANSFORM, TRAINING, TUNING, EVALUATION, INFRA_VALIDATION, PUSHING,
+)  # fmt: skip
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:

@@ -82,13 +82,30 @@ def test_augmented_training_sees_other_events_each_epoch_and_validation_sees_the
             return drawn
 
     augmentation = Recording(tf.constant(EVENTS), stack)
-    loop = Loop(build(Architecture((1,))), keras.optimizers.SGD(), 6, 0, augmentation)
+    for seed, epoch in ((0, 0), (0, 1), (1, 0)):
+        loop = Loop(build(Architecture((1,))), keras.optimizers.SGD(), 6, seed, augmentation)
+        loop._train_step = lambda features, labels, share: tf.zeros([3])
+        loop._train_epoch(tf.constant(EVENTS), tf.ones([6, 1]), tf.constant(epoch))
+    first, *others = (np.sort(drawn.numpy(), axis=0) for drawn in seen)
+    assert len(others) == 2
+    for other in others:
+        assert np.allclose(first[:, UNTOUCHED], other[:, UNTOUCHED])
+        assert not np.allclose(first[:, AZIMUTHS], other[:, AZIMUTHS])
+
+
+def test_steps_of_an_epoch_draw_numbers_of_their_own(eagerly):
+    seeds = []
+
+    class Recording(Augmentation):
+        def __call__(self, rows, seed):
+            seeds.append(tuple(seed.numpy().tolist()))
+            return super().__call__(rows, seed)
+
+    loop = Loop(build(Architecture((1,))), keras.optimizers.SGD(), 2, 0, Recording(tf.constant(EVENTS), stack))
     loop._train_step = lambda features, labels, share: tf.zeros([3])
     for epoch in (0, 1):
         loop._train_epoch(tf.constant(EVENTS), tf.ones([6, 1]), tf.constant(epoch))
-    first, second = (np.sort(drawn.numpy(), axis=0) for drawn in seen)
-    assert np.allclose(first[:, UNTOUCHED], second[:, UNTOUCHED])
-    assert not np.allclose(first[:, AZIMUTHS], second[:, AZIMUTHS])
+    assert len(set(seeds)) == len(seeds) == 6
 
 
 def test_augmented_architecture_trains_and_is_not_trained_on_normalised_rows():

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.architectures import Architecture
-from models.callbacks import Board
+from models.callbacks import Board, ProgressBar
 from models.rules import Rules
 from models.training import fit
 
@@ -32,3 +32,12 @@ def test_tensorboard_shows_the_curves_that_keras_would_write(tmp_path):
     assert {"train/epoch_bce", "train/epoch_learning_rate", "validation/epoch_accuracy"} <= ours.keys()
     assert [step for step, _ in ours["validation/epoch_bce"]] == [0, 1, 2]
     assert [value for _, value in ours["validation/epoch_bce"]] == [np.float32(v) for v in training.history["val_bce"]]
+
+
+def test_progress_names_the_epoch_with_the_lowest_crossentropy_on_val(capsys):
+    bar = ProgressBar("candidate", Rules(epochs=10, patience=3))
+    logs = [(0.6, 0.5), (0.4, 0.7), (0.5, 0.9)]  # the best accuracy comes later than the best crossentropy
+    for epoch, (bce, accuracy) in enumerate(logs):
+        bar.on_epoch_end(epoch, {"val_bce": bce, "val_accuracy": accuracy, "bce": 0.1 * (3 - epoch)})
+    bar.on_train_end()
+    assert capsys.readouterr().out.strip().endswith("best val 0.4000 in epoch 2")

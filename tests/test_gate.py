@@ -24,10 +24,9 @@ from components import versions
 from components.champion import find_champion, from_json
 from components.errors import ChampionError, MissingBaselineError, VersionsError
 from components.evaluator import Driver, Executor
-from components.metrics import BCE, NO_SKILL, OVER_CHAMPION, OVER_CHAMPION_LOWER, OVER_CHAMPION_UPPER
-from components.served import Version
+from components.metrics import NO_SKILL
 from components.sums import crossentropies
-from components.verdict import DIFFERENCE, LOWER, UPPER, VERDICT_PROPERTY, Limits, Verdict, judge
+from components.verdict import DIFFERENCE, UPPER, VERDICT_PROPERTY, Verdict
 from models.architectures import Architecture
 from models.features import FEATURES, LABEL
 from models.networks import build
@@ -395,77 +394,3 @@ def test_served_version_that_cannot_be_compared_is_one_line_with_its_remedy(bles
         find_champion(settings["serving"])
     with pytest.raises(VersionsError, match=r"Received: gs://bucket/serving/higgs\. Mount it"):
         find_champion("gs://bucket/serving/higgs")
-
-
-@pytest.mark.parametrize("gate", [(0.0, 0.0), (0.01, 0.0), (0.0, 0.9), (0.002, 0.99)])
-def test_evaluation_says_what_the_gate_asked(gate):
-    limits = Limits.of(eval_config(*gate))
-    assert (limits.min_improvement, limits.confidence) == gate
-
-
-def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1, champion: float = 0.0) -> dict[str, float]:
-    over = {OVER_CHAMPION: champion, OVER_CHAMPION_LOWER: champion - 0.01, OVER_CHAMPION_UPPER: champion + 0.01}
-    return {BCE: bce, LOWER: -0.2, UPPER: upper, NO_SKILL: no_skill, **over}
-
-
-ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
-
-
-@pytest.mark.parametrize(
-    ("failed", "candidate", "baseline", "limits", "words"),
-    [
-        (
-            (),
-            metrics(0.5),
-            0.6,
-            ANY,
-            "better than the baseline by 0.1000 nats, where any improvement is asked.",
-        ),
-        ((), metrics(0.5), 0.50005, ANY, "better than the baseline by 5.0e-05 nats, where"),
-        (
-            (),
-            metrics(0.5, 0.01),
-            0.6,
-            ANY,
-            "by 0.1000 nats, which is within the noise: the 95% interval holds 0",
-        ),
-        ((BCE,), metrics(0.5), 0.5, ANY, "a tie"),
-        ((BCE,), metrics(0.6), 0.5, ANY, "worse than the baseline by 0.1000 nats"),
-        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is asked"),
-        ((BCE,), metrics(math.nan), 0.5, ANY, "not a number"),
-        (("binary_crossentropy_upper",), metrics(0.5, 0.001), 0.501, SURE, "0.0010 nats, but within the noise"),
-        ((NO_SKILL,), metrics(0.5, -0.001, 0.02), 0.6, SURE, "not better than a constant"),
-    ],
-)
-def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
-    verdict = judge(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
-    assert words in verdict.reason
-    assert verdict.reason.endswith(".")
-    assert str(Verdict.from_json(verdict.to_json())) == str(verdict)  # NaN and all
-    assert "NaN" not in verdict.to_json()
-
-
-@pytest.mark.parametrize(
-    ("over", "limits", "words"),
-    [
-        (
-            0.0175,
-            ANY,
-            "; worse than version 7, which is served, by 0.0175 nats, where no regression is allowed.",
-        ),
-        (
-            0.01,
-            Limits(0, 0, 0.02),
-            "; worse than version 7, which is served, by 0.0100 nats, where at most 0.02 is allowed.",
-        ),
-        (-0.01, ANY, "; better than version 7, which is served, by 0.0100 nats."),
-        (0.0, ANY, "; as good as version 7, which is served."),
-    ],
-)
-def test_verdict_compares_with_what_is_served(over, limits, words):
-    measured = {"candidate": metrics(0.5, champion=over), "baseline": {BCE: 0.6}, "champion": {BCE: 0.5 - over}}
-    verdict = judge(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
-    assert verdict.reason.endswith(words)
-    assert verdict.champion.interval == (over - 0.01, over + 0.01)
-    assert verdict.champion.may_know_eval
-    assert Verdict.from_json(verdict.to_json()) == verdict

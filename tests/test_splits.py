@@ -46,6 +46,15 @@ def test_rows_by_place_come_first_and_the_rest_is_hashed_among_the_other_splits(
     assert abs((splits[1000:] == 1).mean() - 1 / 9) < 0.01
 
 
+def test_first_range_wins_where_two_overlap():
+    ranges = (("eval", RowRange(0, 100)), ("val", RowRange(50, 150)))
+    splits = SplitRule(WEIGHTS, ranges).assign(HASHES[:200], NUMBERS[:200])
+    assert splits[:150].tolist() == [2] * 100 + [1] * 50
+    assert set(splits[150:]) == {0}  # of the splits without a range there is one
+    splits = SplitRule(WEIGHTS, ranges[::-1]).assign(HASHES[:200], NUMBERS[:200])
+    assert splits[:150].tolist() == [2] * 50 + [1] * 100
+
+
 @pytest.mark.parametrize(
     ("text", "n_rows", "inside"),
     [(":2", 5, [0, 1]), ("3:", 5, [3, 4]), ("-2:", 5, [3, 4]), ("1:-1", 5, [1, 2, 3]), ("-9:1", 5, [0])],

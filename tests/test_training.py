@@ -148,17 +148,19 @@ def test_every_row_is_seen_once_per_epoch_and_the_last_step_takes_the_rest():
     assert means == pytest.approx([np.log(2), np.log(2), 4 / 7])
 
 
-def test_order_of_rows_changes_with_the_epoch(eagerly):
-    network = build(Architecture((4,)))
-    loop = Loop(network, keras.optimizers.SGD(0.0), 10, 0)
-    seen = []
-    loop._train_step = lambda features, labels, share: (seen.append(labels), tf.zeros([3]))[1]
-    rows = tf.range(10, dtype=tf.float32)[:, None]
-    orders = [loop._train_epoch(tf.zeros([10, 28]), rows, tf.constant(epoch)) for epoch in (0, 1)]
-    first, second = (np.ravel(labels) for labels in seen)
-    assert len(orders) == 2
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert not np.array_equal(first, second)
+def test_order_of_rows_changes_with_the_epoch_and_with_the_seed(eagerly):
+    def order(seed: int, epoch: int) -> list[float]:
+        loop = Loop(build(Architecture((4,))), keras.optimizers.SGD(0.0), 10, seed)
+        seen = []
+        loop._train_step = lambda features, labels, share: (seen.append(labels), tf.zeros([3]))[1]
+        loop._train_epoch(tf.zeros([10, 28]), tf.range(10, dtype=tf.float32)[:, None], tf.constant(epoch))
+        [labels] = seen
+        return np.ravel(labels).tolist()
+
+    orders = [order(0, 0), order(0, 1), order(1, 0)]
+    assert all(sorted(rows) == list(range(10)) for rows in orders)
+    assert len(set(map(tuple, orders))) == 3
+    assert order(0, 0) == orders[0]
 
 
 @pytest.mark.parametrize("name", ["tiny", "small,l2=0.001,batch_norm=true", "tiny,members=2", "tiny,dropout=0.5"])
