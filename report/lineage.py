@@ -48,7 +48,7 @@ def _code(executions: list[Execution]) -> Table:
     for execution in executions:
         if digest := _code_digest(execution):
             stages.setdefault(digest, []).append(execution.node)
-    here = {digest_source(*modules): ", ".join(modules) for modules in DIGESTED}
+    here = {digest_source(*modules): f"{', '.join(modules)} and all it imports" for modules in DIGESTED}
     rows = [["this checkout, now", "", commit() or "not a git checkout"]]
     rows += [
         [f"{here[digest]}, unchanged since" if digest in here else "changed since", ", ".join(nodes), digest]
