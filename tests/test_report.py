@@ -193,7 +193,8 @@ def test_lineage_names_file_code_and_executions(summary, run_page):
     [file] = summary["files"]
     assert hashlib.sha256(Path(file).read_bytes()).hexdigest() in text
     assert "Unchanged since the run read them." in text
-    assert re.search(r"models\.training and all it imports, unchanged since Trainer\.baseline, Trainer\.candidate", text)
+    trainers = r"Trainer\.baseline, Trainer\.candidate"
+    assert re.search(rf"models\.training and all it imports, unchanged since {trainers}", text)
     assert len(re.findall(r"and all it imports, unchanged since", text)) == 8  # both trainers run the same code
     assert not re.search("(?<![Uu]n)changed since", text)
     logs = re.escape(summary["tensorboard"]["candidate"])
