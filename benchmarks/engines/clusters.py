@@ -8,7 +8,9 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 from benchmarks.engines.processes import Server, Servers, answer, free_ports, listens, servers
 
 ROOT = Path(__file__).parent.parent.parent
+POOL = "worker-pool"  # the name by which each worker finds its own
 JARS = ROOT / ".engines"
 JOB_SERVER_MB = 1024  # of heap; a job server plans, and computes nothing
 # What Flink's and Spark's own serializers look into, which Java closes to them since version 17.
@@ -51,12 +54,15 @@ FLINK_MEMORY = {
     "taskmanager.memory.jvm-metaspace.size": "256m",
     "taskmanager.memory.task.heap.size": "512m",
     "taskmanager.memory.task.off-heap.size": "64m",
-    "taskmanager.memory.network.min": "128m",
-    "taskmanager.memory.network.max": "128m",
+    "taskmanager.memory.network.min": "512m",
+    "taskmanager.memory.network.max": "512m",
     "taskmanager.memory.managed.size": "256m",
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
 }
+# Beam keeps Python workers from one stage of a job to the next if it is on the cluster's own class path, and not loaded
+# anew with each job: a worker takes longer to start than most stages.
+FLINK_CLASSES = {"classloader.resolve-order": "parent-first"}
 # A worker that is gone is noticed in seconds instead of a minute, and its job starts again on what is left.
 FLINK_FAULTS = {
     "heartbeat.interval": "1000",
@@ -68,18 +74,38 @@ FLINK_FAULTS = {
 
 
 @dataclasses.dataclass
+class Machine:
+    """What stands for one machine of a cluster: a worker of the engine, and the pool that starts Python for it."""
+
+    worker: Server
+    pool: Server
+
+    def kill(self) -> None:
+        """Ends both, and the Python workers, at once, as a power cut would."""
+        self.worker.kill()
+        self.pool.kill()
+
+
+@dataclasses.dataclass
 class Cluster:
     """An engine that runs.
 
     Attributes:
-      arguments: of `higgs run`, to run there.
-      workers: the processes that compute, which may be killed.
-      add_worker: starts one more.
+      options: of Beam, name to values, to run there.
+      machines: those that compute.
+      add: starts one more.
     """
 
-    arguments: tuple[str, ...]
-    workers: list[Server]
-    add_worker: Callable[[], Server]
+    runner: str
+    options: dict[str, list[str]]
+    machines: list[Machine]
+    add: Callable[[], Machine]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of `higgs run`."""
+        given = [f"--{name}={value}" for name, values in self.options.items() for value in values]
+        return ["--runner", self.runner, *(f"--beam-arg={argument}" for argument in given)]
 
 
 def missing(engine: str) -> str:
@@ -91,87 +117,110 @@ def missing(engine: str) -> str:
 
 
 @contextlib.contextmanager
-def flink(folder: Path, n_workers: int = 2, slots: int = 1) -> Iterator[Cluster]:
-    """A job manager, task managers of `slots` slots each, and a worker pool for them all."""
-    rpc, rest = free_ports(2)
+def flink(folder: Path, n_machines: int = 2, slots: int = 1) -> Iterator[Cluster]:
+    """A job manager, and task managers of `slots` slots each."""
+    rpc, rest, port = free_ports(3)
     conf = folder / "conf"
     conf.mkdir(parents=True)
-    settings = FLINK_MEMORY | FLINK_FAULTS
+    settings = FLINK_MEMORY | FLINK_CLASSES | FLINK_FAULTS
     settings |= {"jobmanager.rpc.address": "localhost", "jobmanager.rpc.port": rpc, "rest.port": rest}
     settings |= {"rest.address": "localhost", "taskmanager.numberOfTaskSlots": slots, "io.tmp.dirs": folder}
     (conf / "flink-conf.yaml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
     runtime = "org.apache.flink.runtime"
 
-    def start(name: str, kind: str, megabytes: int) -> Server:
-        java = ["java", *OPEN, f"-Xmx{megabytes}m", "-cp", f"{JARS}/flink/jars/*", f"{runtime}.{kind}"]
-        return started.start(name, [*java, "--configDir", conf], {"FLINK_CONF_DIR": str(conf)})
+    def start(name: str, kind: str, megabytes: int, **environment: str) -> Server:
+        java = [
+            "java",
+            *OPEN,
+            f"-Xmx{megabytes}m",
+            "-cp",
+            f"{JARS}/flink/jars/*:{JARS}/flink-job-server.jar",
+            f"{runtime}.{kind}",
+        ]
+        return started.start(name, [*java, "--configDir", conf], {"FLINK_CONF_DIR": str(conf)} | environment)
 
-    def start_worker() -> Server:
-        return start(f"task-manager-{len(started.running)}", "taskexecutor.TaskManagerRunner", 640)
+    def add() -> Machine:
+        n, pool, environment = start_pool(started, folder, port)
+        worker = start(f"task-manager-{n}", "taskexecutor.TaskManagerRunner", 640, **environment)
+        machines.append(Machine(worker, pool))
+        return machines[-1]
 
     def n_ready() -> int:
         return answer(f"http://localhost:{rest}/overview").get("taskmanagers", 0)
 
+    machines: list[Machine] = []
     with servers(folder) as started:
         start("job-manager", "entrypoint.StandaloneSessionClusterEntrypoint", 512)
-        workers = [start_worker() for _ in range(n_workers)]
-        pool = start_pool(started)
-        started.wait_for("Flink", lambda: n_ready() == n_workers and listens(pool))
+        for _ in range(n_machines):
+            add()
+        started.wait_for("Flink", lambda: n_ready() == n_machines)
         options = {
-            "flink_master": f"localhost:{rest}",
-            "flink_job_server_jar": JARS / "flink-job-server.jar",
-            "parallelism": n_workers * slots,
+            "flink_master": [f"localhost:{rest}"],
+            "flink_job_server_jar": [f"{JARS}/flink-job-server.jar"],
+            "parallelism": [str(n_machines * slots)],
         }
-        yield Cluster(("--runner", "flink", *to_arguments(options, pool)), workers, start_worker)
+        yield Cluster("flink", options | beam_options(port), machines, add)
 
 
 @contextlib.contextmanager
-def spark(folder: Path, n_workers: int = 2) -> Iterator[Cluster]:
-    """A master, workers of one core each, and a worker pool for them all."""
-    port, web = free_ports(2)
+def spark(folder: Path, n_machines: int = 2) -> Iterator[Cluster]:
+    """A master, and workers of one core each."""
+    rpc, web, port = free_ports(3)
     home = {"SPARK_HOME": str(JARS / "spark"), "SPARK_LOCAL_DIRS": str(folder), "SPARK_LOCAL_IP": "localhost"}
 
-    def start(name: str, kind: str, *arguments: str) -> Server:
+    def start(name: str, kind: str, *arguments: str, **environment: str) -> Server:
         java = ["java", *OPEN, "-Xmx512m", "-cp", f"{JARS}/spark/jars/*", f"org.apache.spark.deploy.{kind}"]
-        return started.start(name, [*java, "--host", "localhost", *arguments], home)
+        return started.start(name, [*java, "--host", "localhost", *arguments], home | environment)
 
-    def start_worker() -> Server:
-        n = len(started.running)
+    def add() -> Machine:
+        n, pool, environment = start_pool(started, folder, port)
         sizes = ("--cores", "1", "--memory", "1g", "--webui-port", "0", "--work-dir", f"{folder}/work-{n}")
-        return start(f"worker-{n}", "worker.Worker", *sizes, f"spark://localhost:{port}")
+        worker = start(f"worker-{n}", "worker.Worker", *sizes, f"spark://localhost:{rpc}", **environment)
+        machines.append(Machine(worker, pool))
+        return machines[-1]
 
-    def n_ready() -> int:
-        return answer(f"http://localhost:{web}/json/").get("aliveworkers", 0)
+    def state() -> dict:
+        return answer(f"http://localhost:{web}/json/")
 
+    machines: list[Machine] = []
     with servers(folder) as started:
-        start("master", "master.Master", "--port", str(port), "--webui-port", str(web))
-        started.wait_for("Spark's master", lambda: "aliveworkers" in answer(f"http://localhost:{web}/json/"))
-        workers = [start_worker() for _ in range(n_workers)]
-        pool = start_pool(started)
-        started.wait_for("Spark", lambda: n_ready() == n_workers and listens(pool))
+        start("master", "master.Master", "--port", str(rpc), "--webui-port", str(web))
+        started.wait_for("Spark's master", lambda: bool(state()))
+        for _ in range(n_machines):
+            add()
+        started.wait_for("Spark", lambda: state()["aliveworkers"] == n_machines)
         options = {
-            "spark_master_url": f"spark://localhost:{port}",
-            "spark_job_server_jar": JARS / "spark-job-server.jar",
+            "spark_master_url": [f"spark://localhost:{rpc}"],
+            "spark_job_server_jar": [f"{JARS}/spark-job-server.jar"],
         }
-        yield Cluster(("--runner", "spark", *to_arguments(options, pool)), workers, start_worker)
+        yield Cluster("spark", options | beam_options(port), machines, add)
 
 
 CLUSTERS = {"flink": flink, "spark": spark}
 
 
-def start_pool(started: Servers) -> int:
-    """Starts what starts Beam's Python workers when an engine asks for one; the port that it listens at."""
-    [port] = free_ports(1)
+def start_pool(started: Servers, folder: Path, port: int) -> tuple[int, Server, dict[str, str]]:
+    """Starts what starts Python for the engine's next worker.
+
+    Returns:
+      The number of the worker, the pool, and an environment for the worker's Java in which POOL is that pool's address.
+    """
+    n = 1 + sum(server.name.startswith("pool-") for server in started.running)
+    hosts = folder / f"hosts-{n}"
+    hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n127.0.0.{n + 1} {POOL}\n")
     # It calls whatever `python` the path has, and hands on its environment.
-    environment = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
-    command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
-    started.start("worker-pool", command, environment)
-    return port
+    environment = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "benchmarks.engines.worker_pool", f"127.0.0.{n + 1}:{port}"]
+    pool = started.start(f"pool-{n}", command, environment)
+    started.wait_for("A worker pool", lambda: listens(f"127.0.0.{n + 1}", port))
+    return n, pool, {"JAVA_TOOL_OPTIONS": f"-Djdk.net.hosts.file={hosts}"}
 
 
-def to_arguments(options: dict, pool: int) -> list[str]:
-    """Options for Beam as arguments of `higgs run`, with those of an engine's job server and worker pool."""
-    options |= {"environment_type": "EXTERNAL", "environment_config": f"localhost:{pool}"}
-    given = [f"--{name}={value}" for name, value in options.items()]
-    given += [f"--job_server_jvm_properties={flag}" for flag in (f"-Xmx{JOB_SERVER_MB}m", *OPEN)]
-    return [f"--beam-arg={argument}" for argument in given]
+def beam_options(port: int) -> dict[str, list[str]]:
+    """What Beam is told of worker pools and of the job server, whatever the engine."""
+    return {
+        "environment_type": ["EXTERNAL"],
+        "environment_config": [f"{POOL}:{port}"],
+        "environment_cache_millis": ["60000"],
+        "job_server_jvm_properties": [f"-Xmx{JOB_SERVER_MB}m", *OPEN],
+    }

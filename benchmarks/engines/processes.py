@@ -109,7 +109,7 @@ def answer(url: str) -> dict:
         return {}
 
 
-def listens(port: int) -> bool:
-    """Whether something answers at a port of this machine."""
+def listens(host: str, port: int) -> bool:
+    """Whether something answers at a port."""
     with socket.socket() as each:
-        return each.connect_ex(("localhost", port)) == 0
+        return each.connect_ex((host, port)) == 0
