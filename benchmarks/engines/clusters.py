@@ -166,7 +166,8 @@ def flink(folder: Path, n_machines: int = 2, slots: int = 1) -> Iterator[Cluster
 def spark(folder: Path, n_machines: int = 2) -> Iterator[Cluster]:
     """A master, and workers of one core each."""
     rpc, web, port = free_ports(3)
-    home = {"SPARK_HOME": str(JARS / "spark"), "SPARK_LOCAL_DIRS": str(folder), "SPARK_LOCAL_IP": "localhost"}
+    home = {"SPARK_HOME": str(JARS / "spark"), "SPARK_SCALA_VERSION": "2.12"}
+    home |= {"SPARK_LOCAL_DIRS": str(folder), "SPARK_LOCAL_IP": "localhost"}
 
     def start(name: str, kind: str, *arguments: str, **environment: str) -> Server:
         java = ["java", *OPEN, "-Xmx512m", "-cp", f"{JARS}/spark/jars/*", f"org.apache.spark.deploy.{kind}"]
