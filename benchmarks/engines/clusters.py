@@ -63,8 +63,8 @@ FLINK_MEMORY = {
 # Beam keeps Python workers from one stage of a job to the next if it is on the cluster's own class path, and not loaded
 # anew with each job: a worker takes longer to start than most stages.
 FLINK_CLASSES = {"classloader.resolve-order": "parent-first"}
-# A worker that is gone is noticed in seconds instead of a minute, and what it did starts again on what is left. Each part
-# of a job that has to counts as an attempt, and Transform has more than ten.
+# A worker that is gone is noticed in seconds instead of a minute, and what it did starts again on what is left. Each
+# part of a job that does is an attempt, and Transform has more than ten.
 FLINK_FAULTS = {
     "heartbeat.interval": "1000",
     "heartbeat.timeout": "10000",
