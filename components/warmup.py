@@ -159,7 +159,8 @@ def write_requests(path: str, requests: list[predict_pb2.PredictRequest]) -> Non
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    lines = str(error).removeprefix("Graph execution error:").strip().splitlines()  # a session's heading says nothing
+    return (lines or [type(error).__name__])[0].rstrip(".")
 
 
 def main() -> None:

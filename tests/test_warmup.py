@@ -147,7 +147,7 @@ def test_network_that_only_pythons_loader_restores_is_one_line(examples, tmp_pat
     "fields",
     [
         {"batch_norm": True, "dropout": 0.5},
-        {"members": 3, "augment": True},
+        {"members": 3},
         {"activation": "selu", "weight_decay": 0.1},
     ],
 )
