@@ -135,7 +135,7 @@ def _ranking(study: dict) -> Section:
         "Colours are corrected for several comparisons, intervals are not."
     )
     figures = [score_charts.differences("ranking", entries, baseline, text)] if entries else []
-    return Section("Ranking", [*figures, Table(head, rows, caption, marked)])
+    return Section("Ranking", [*figures, Table(head, rows, caption, marked, worded=["architecture"])])
 
 
 def _curves(study: dict) -> list[Section]:
