@@ -285,7 +285,7 @@ def test_every_figure_is_legible_in_a_browser(tab, request, kind, names, view, w
         assert len(figure["alt"]) > 30, figure
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate(CUT_OFF) == []
-    assert tab.evaluate("[...document.querySelectorAll('thead')].filter(head => !head.innerText.trim()).length") == 0
+    assert tab.evaluate("[...document.querySelectorAll('thead')].filter(head => !head.textContent.trim()).length") == 0
     ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
     ink = tab.evaluate("getComputedStyle(document.querySelector('figure text')).fill")
