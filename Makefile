@@ -29,7 +29,9 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --network host --file kubeflow/Dockerf
 	$(if $(PIP_CONFIG),--secret id=pip$(comma)src=$(PIP_CONFIG)) $(if $(CA),--secret id=ca$(comma)src=$(CA))
 comma := ,
 
-.PHONY: run test test-all test-kubeflow bench setup setup-dev lock lint docs clean image test-image
+MVN ?= mvn
+
+.PHONY: run test test-all test-kubeflow engines bench setup setup-dev lock lint docs clean image test-image
 
 ## Runs the pipeline on DATA=path.csv.gz, or, stopping sooner, on simulated rows; ARGS are handed to `higgs run`.
 run: setup
@@ -39,9 +41,21 @@ run: setup
 test: setup-dev
 	$(PYTEST) -m 'not slow' $(ARGS)
 
-## Runs all tests likewise.
-test-all: setup-dev
+## Runs all tests likewise; those of Flink and Spark if `make engines` can fetch them.
+test-all: setup-dev engines
 	$(PYTEST) $(ARGS)
+
+## Fetches Flink, Spark and Beam's job servers by their names into .engines, once, if Maven and Java are here: 700 MB.
+engines: .engines/.ready
+
+.engines/.ready: benchmarks/engines/pom.xml $(wildcard benchmarks/engines/*/pom.xml)
+	@if command -v $(MVN) >/dev/null && command -v java >/dev/null; then \
+		rm -rf .engines && \
+		$(MVN) --batch-mode --quiet --no-transfer-progress --file benchmarks/engines/pom.xml package && \
+		rm -rf .engines/build && touch $@; \
+	else \
+		echo "Flink and Spark need Java 17 and Maven. Received: no $(MVN) or no java. Skipped."; \
+	fi
 
 ## Runs the pipeline on the cluster at HIGGS_KFP_ENDPOINT, in HIGGS_IMAGE, and looks at what it serves.
 test-kubeflow: setup-dev
@@ -116,4 +130,4 @@ docs: setup
 
 ## Removes what setup installed. Runs and data stay.
 clean:
-	rm -rf .uv .venv .venv-*
+	rm -rf .uv .venv .venv-* .engines

@@ -4,6 +4,7 @@ Nothing here knows what a row means: `components.csv_rows` does.
 """
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -21,12 +22,23 @@ QUOTES = b"\"'"
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """Some of a file's bytes: the lines that begin at byte `start` or later, and before byte `stop`."""
+
+    start: int = 0
+    stop: int = sys.maxsize
+
+
+WHOLE = Part()
+
+
+@dataclasses.dataclass(frozen=True)
 class Block:
     """Whole lines of one file, without its header.
 
     Attributes:
       text: the lines, each ended by a newline but for the file's last one.
-      first_line: the number of the first line in its file, from 1.
+      first_line: the number of the first line in its file, or in the part of it that is read, from 1.
       first_row: the number of the block's first data line among those of all files, from 0; blank lines are none.
       path: the file.
     """
@@ -87,27 +99,49 @@ def _open(path: str) -> BinaryIO:
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def read_chunks(path: str) -> Iterator[bytes]:
-    """Yields the text of `path` in pieces of `BLOCK_BYTES`, turning what gzip reports into an `IngestionError`."""
+def read_chunks(path: str, part: Part = WHOLE) -> Iterator[bytes]:
+    """Yields the text of `path` in pieces of `BLOCK_BYTES`, turning what gzip reports into an `IngestionError`.
+
+    Args:
+      path: the file.
+      part: whose lines to read, of a plain file.
+    """
     with open_csv(path) as stream:
-        while True:
-            try:
-                chunk = stream.read(BLOCK_BYTES)
-            except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:
-                raise IngestionError(
-                    f"A .gz file must be complete. Received: {path}: {error}. "
-                    "Download or compress it again; `gzip -t` checks it."
-                ) from error
-            if not chunk:
+        begin = max(part.start - 1, 0)  # the newline there, if it is one, begins the part's first line
+        if begin:
+            stream.seek(begin)
+        ahead = part.start > 0
+        while chunk := _read(stream, path):
+            if ahead:
+                skipped = chunk.find(b"\n") + 1
+                begin += skipped or len(chunk)
+                if not skipped:
+                    continue
+                if begin >= part.stop:
+                    return
+                chunk, ahead = chunk[skipped:], False
+            end = chunk.find(b"\n", max(part.stop - 1 - begin, 0)) + 1
+            yield chunk[:end] if end else chunk
+            if end:
                 return
-            yield chunk
+            begin += len(chunk)
 
 
-def read_lines(path: str) -> Iterator[bytes]:
+def _read(stream: BinaryIO, path: str) -> bytes:
+    try:
+        return stream.read(BLOCK_BYTES)
+    except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:
+        raise IngestionError(
+            f"A .gz file must be complete. Received: {path}: {error}. "
+            "Download or compress it again; `gzip -t` checks it."
+        ) from error
+
+
+def read_lines(path: str, part: Part = WHOLE) -> Iterator[bytes]:
     """Yields blocks of whole lines of `path`, about `BLOCK_BYTES` each, without a byte order mark."""
     rest = b""
-    at_start = True
-    for chunk in read_chunks(path):
+    at_start = part.start == 0
+    for chunk in read_chunks(path, part):
         end = chunk.rfind(b"\n") + 1
         if not end:
             rest += chunk
@@ -165,11 +199,11 @@ def is_number(field: bytes) -> bool:
     return True
 
 
-def read_blocks(path: str, head: Head, first_row: int = 0) -> Iterator[Block]:
+def read_blocks(path: str, head: Head, first_row: int = 0, part: Part = WHOLE) -> Iterator[Block]:
     """Yields the data of `path`, header dropped, as numbered blocks."""
     line = 1
-    header_ahead = head.is_header
-    for text in read_lines(path):
+    header_ahead = head.is_header and part.start == 0
+    for text in read_lines(path, part):
         if header_ahead and (data := text.lstrip()):
             data = data.partition(b"\n")[2]
             line += text.count(b"\n", 0, len(text) - len(data))
@@ -191,7 +225,13 @@ def count_lines(text: bytes) -> tuple[int, int]:
     return n_lines, sum(not text[starts[line] : ends[line]].strip() for line in padded)
 
 
-def count_rows(path: str) -> int:
-    """The number of data lines of `path`: those that are not blank, less a header. Reads the whole file."""
-    counts = [count_lines(text) for text in read_lines(path)]
-    return sum(n_lines - n_blank for n_lines, n_blank in counts) - read_head(path).is_header
+def count_rows(path: str, part: Part = WHOLE) -> int:
+    """The number of data lines of `path`: those that are not blank, less a header. Reads all of them."""
+    counts = [count_lines(text) for text in read_lines(path, part)]
+    n_headers = read_head(path).is_header and part.start == 0
+    return sum(n_lines - n_blank for n_lines, n_blank in counts) - n_headers
+
+
+def count_lines_before(path: str, part: Part) -> int:
+    """The number of lines of a plain file that begin before a part of it."""
+    return sum(text.count(b"\n") for text in read_chunks(path, Part(0, part.start))) if part.start else 0

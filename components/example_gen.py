@@ -23,6 +23,7 @@ from components.errors import IngestionError, ingestion_errors
 from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
 from components.repeats import write_repeats
 from components.splits import RowRange, SplitRule
+from components.whole_files import remove_partial
 from datasets.fingerprint import fingerprint, is_fingerprint
 from datasets.listing import match_files
 from datasets.shards import write_index
@@ -75,6 +76,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         with ingestion_errors(), self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(sources) | beam.ParDo(IngestFile(ingestion))
+        remove_partial([ingestion.summary_uri, *ingestion.split_uris])
         write_repeats(examples.uri, rule)
         summary = read_summary(examples.uri)
         check_splits(summary)

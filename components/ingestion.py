@@ -5,42 +5,46 @@ memory, and whoever compares two runs wants the same rows in the same places.
 """
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from components.csv_blocks import Block, count_rows, read_blocks, read_head
+from components.csv_blocks import WHOLE, Block, Part, count_lines_before, count_rows, read_blocks, read_head
 from components.csv_rows import BadRow, RowParser
 from components.errors import IngestionError
+from components.ingestion_files import Quarantine, ShardWriter
 from components.repeats import HashFiles, read_repeats
 from components.splits import SplitRule, hash_rows
 from components.trained_rows import TrainedRows
-from datasets.listing import escape
+from components.whole_files import WholeFile
+from datasets.listing import escape, is_gzipped
 from datasets.records import RecordCodec
 from datasets.shards import DamageError, check_index, explain
 from datasets.threads import in_threads
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
 TRAIN = "train"  # the split of the rows that networks are trained on
-SHARD_BYTES = 256 << 20  # enough shards for the stages behind to work on in parallel
+PART_BYTES = 128 << 20  # of a plain file, for one worker: more than a second's work, and many of them in a large file
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceFile:
-    """One input file.
+class Source:
+    """What one worker reads: an input file, or a part of a large plain one.
 
     Attributes:
-      path: where it is, on any of Beam's file systems.
-      index: its place among the input files.
+      path: where the file is, on any of Beam's file systems.
+      part: which lines of it.
+      index: its place among all sources.
       first_row: the number of its first data line among those of all files; 0 where no rule asks for it.
     """
 
     path: str
+    part: Part
     index: int
     first_row: int = 0
 
@@ -64,22 +68,34 @@ class Ingestion:
     bad_rows: str = STOP
 
 
-def plan_sources(paths: Sequence[str], rule: SplitRule) -> tuple[list[SourceFile], SplitRule]:
-    """Numbers the files' rows as far as the rule asks for it, which may mean to read them all once.
+def plan_sources(paths: Sequence[str], rule: SplitRule) -> tuple[list[Source], SplitRule]:
+    """Divides large files, and numbers the rows as far as the rule asks for it, which may mean to read them all once.
 
     Returns:
-      The files and the rule with its ranges resolved.
+      The sources and the rule with its ranges resolved.
     """
-    if not rule.ranges or (len(paths) == 1 and not rule.needs_total):
-        return [SourceFile(path, index) for index, path in enumerate(paths)], rule
-    counts = [count_rows(path) for path in paths]
-    first_rows = [sum(counts[:index]) for index in range(len(paths))]
-    sources = [SourceFile(path, index, first_rows[index]) for index, path in enumerate(paths)]
-    return sources, rule.resolve(sum(counts))
+    sources = [(path, part) for path in paths for part in divide(path)]
+    if not rule.ranges or (len(sources) == 1 and not rule.needs_total):
+        return [Source(*source, index) for index, source in enumerate(sources)], rule
+    counts = [count_rows(*source) for source in sources]
+    first_rows = np.cumsum([0, *counts]).tolist()
+    return [Source(*source, index, first_rows[index]) for index, source in enumerate(sources)], rule.resolve(
+        sum(counts)
+    )
+
+
+def divide(path: str) -> list[Part]:
+    """Parts of PART_BYTES that make up a file; one if it is gzipped, which can be read from its beginning only."""
+    [match] = FileSystems.match([escape(path)])
+    n_bytes = match.metadata_list[0].size_in_bytes
+    if is_gzipped(path) or n_bytes <= PART_BYTES:
+        return [WHOLE]
+    starts = range(0, n_bytes, PART_BYTES)
+    return [Part(start, start + PART_BYTES) for start in starts]
 
 
 class IngestFile(beam.DoFn):
-    """Writes one `SourceFile`'s rows into shards of the splits, and a summary of them."""
+    """Writes one `Source`'s rows into shards of the splits, and a summary of them."""
 
     def __init__(self, ingestion: Ingestion):
         self._ingestion = ingestion
@@ -87,22 +103,29 @@ class IngestFile(beam.DoFn):
     def setup(self):
         self._codec = RecordCodec(self._ingestion.columns)
 
-    def process(self, source: SourceFile) -> Iterator[str]:
-        """Yields the path of the file that was read."""
+    def process(self, source: Source) -> Iterator[str]:
+        """Yields the path of the file that was read.
+
+        An engine may do this again for a source whose worker it has lost: the same files come of it.
+        """
         ingestion = self._ingestion
         parser = RowParser.for_file(source.path, read_head(source.path), ingestion.columns)
         counts = np.zeros((len(ingestion.rule.names), 2), np.int64)
-        shards = [_ShardWriter(uri, source.index) for uri in ingestion.split_uris]
-        quarantine = _Quarantine(ingestion.summary_uri, source.index)
+        shards = [ShardWriter(uri, source.index) for uri in ingestion.split_uris]
+        quarantine = Quarantine(ingestion.summary_uri, source.index)
         hashes = HashFiles(ingestion.summary_uri, ingestion.rule, source.index)
         trained = TrainedRows()
-        blocks = read_blocks(source.path, parser.head, source.first_row)
+        n_lines_before = functools.cache(
+            lambda: count_lines_before(source.path, source.part)
+        )  # only if it must be known
+        blocks = read_blocks(source.path, parser.head, source.first_row, source.part)
         for encoded in in_threads(lambda block: self._encode(parser, block), blocks):
-            if encoded.bad and ingestion.bad_rows == STOP:
-                raise IngestionError(f"{encoded.bad[0]} Or go on without bad rows by --bad-rows=quarantine.")
+            bad = [dataclasses.replace(row, line=row.line + n_lines_before()) for row in encoded.bad]
+            if bad and ingestion.bad_rows == STOP:
+                raise IngestionError(f"{bad[0]} Or go on without bad rows by --bad-rows=quarantine.")
             for shard, records in zip(shards, encoded.records, strict=True):
                 shard.write(records)
-            quarantine.write(encoded.bad)
+            quarantine.write(bad)
             hashes.write(encoded.hashes)
             trained = trained.with_rows(encoded.hashes[ingestion.rule.names.index(TRAIN)])
             counts += encoded.counts
@@ -131,68 +154,9 @@ class _EncodedBlock:
     bad: Sequence[BadRow]
 
 
-class _ShardWriter:
-    """Writes records into numbered shards that appear under their final names only when complete."""
-
-    def __init__(self, uri: str, source_index: int):
-        self._prefix = os.path.join(uri, f"examples-{source_index:05d}")
-        self.shards: dict[str, int] = {}  # split's folder/name to size
-        self._file = None
-        self._n_bytes = 0
-
-    def write(self, records: np.ndarray) -> None:
-        if not len(records):
-            return
-        if self._file is None:
-            self._file = _create(self._path + ".partial")
-            self._n_bytes = 0
-        self._file.write(memoryview(records).cast("B"))
-        self._n_bytes += records.nbytes
-        if self._n_bytes >= SHARD_BYTES:
-            self.close()
-
-    def close(self) -> None:
-        if self._file is None:
-            return
-        self._file.close()
-        FileSystems.rename([self._path + ".partial"], [self._path])
-        self._file = None
-        self.shards["/".join(self._path.split("/")[-2:])] = self._n_bytes
-
-    @property
-    def _path(self) -> str:
-        return f"{self._prefix}-{len(self.shards):05d}.tfrecord"
-
-
-class _Quarantine:
-    """Keeps bad rows as they were, each behind the place and the rule; no file if there are none."""
-
-    def __init__(self, uri: str, source_index: int):
-        self._path = os.path.join(uri, f"bad_rows-{source_index:05d}.tsv")
-        self._file = None
-        self.n_rows = 0
-
-    def write(self, bad: Sequence[BadRow]) -> None:
-        if bad and self._file is None:
-            self._file = _create(self._path)
-            self._file.write(b"file\tline\trule\treceived\trow\n")
-        for row in bad:
-            place = "\t".join((row.path, str(row.line), row.rule, row.received)).encode()
-            self._file.write(place + b"\t" + row.text.rstrip(b"\r") + b"\n")
-        self.n_rows += len(bad)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _create(path: str):
-    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
 def _write_summary(
     ingestion: Ingestion,
-    source: SourceFile,
+    source: Source,
     counts: np.ndarray,
     n_bad: int,
     shards: dict[str, int],
@@ -204,8 +168,9 @@ def _write_summary(
     }
     summary = {"file": source.path, "splits": splits, "n_bad": n_bad, "shards": shards}
     summary["trained"] = trained.to_json()
-    with _create(os.path.join(ingestion.summary_uri, f"summary-{source.index:05d}.json")) as file:
-        file.write(json.dumps(summary).encode())
+    file = WholeFile(os.path.join(ingestion.summary_uri, f"summary-{source.index:05d}.json"))
+    file.write(json.dumps(summary).encode())
+    file.close()
 
 
 def read_summary(uri: str) -> dict:
@@ -219,20 +184,22 @@ def read_summary(uri: str) -> dict:
     Raises:
       DamageError: a summary is damaged or gone.
     """
-    total = {"files": [], "empty": [], "splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
+    total = {"splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
     total["trained"] = TrainedRows()
+    n_rows = {}  # of each file, which may have been divided
     for path in _find(uri, "summary-*.json"):
         summary = _read_part(path)
-        total["files"].append(summary["file"])
-        if not summary["n_bad"] + sum(sum(classes.values()) for classes in summary["splits"].values()):
-            total["empty"].append(summary["file"])
+        n_sound = sum(sum(classes.values()) for classes in summary["splits"].values())
+        n_rows[summary["file"]] = n_rows.get(summary["file"], 0) + n_sound + summary["n_bad"]
         total["n_bad"] += summary["n_bad"]
         total["shards"] |= summary["shards"]
         total["trained"] = total["trained"].with_rows(TrainedRows.from_json(summary["trained"]).hashes)
         for name, classes in summary["splits"].items():
             counts = total["splits"].setdefault(name, dict.fromkeys(classes, 0))
-            for label, n_rows in classes.items():
-                counts[label] += n_rows
+            for label, n in classes.items():
+                counts[label] += n
+    total["files"] = list(n_rows)
+    total["empty"] = [path for path, n in n_rows.items() if not n]
     total["bad_rows"] = _find(uri, "bad_rows-*.tsv")
     check_index(uri, total["shards"])
     return total

@@ -12,6 +12,7 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 from components.splits import SplitRule
+from components.whole_files import WholeFile
 from datasets.listing import escape
 
 REPEATS = "repeats.json"
@@ -23,7 +24,7 @@ class HashFiles:
 
     def __init__(self, uri: str, rule: SplitRule, source_index: int):
         splits = rule.names if rule.ranges else ()
-        self._files = [FileSystems.create(f"{_prefix(uri, split)}{source_index:05d}") for split in splits]
+        self._files = [WholeFile(f"{_prefix(uri, split)}{source_index:05d}") for split in splits]
 
     def write(self, hashes: Sequence[np.ndarray]) -> None:
         """Adds rows: uint64 [n_rows] for each split."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,6 +15,9 @@ SIGNALLED = 128  # and the signal's number on top, as shells have it
 
 NO_SPACE = ("No space left on device", "database or disk is full")  # as the system and as SQLite say it
 NO_READER = "Broken pipe"
+# What Beam says of a job that an engine has given up; if our code is why, there is a traceback in it.
+GIVEN_UP = re.compile(r"Pipeline \S+ failed in state (\w+): *(.*)")
+TRACEBACK = "Traceback (most recent call last)"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESUMED = "The same command goes on where this one stopped."
 
@@ -93,6 +97,9 @@ def _message(error: Exception) -> str | None:
         return "A run needs room on the disk. Received: no space left. Free some and run again."
     if NO_READER in str(error):
         return "What a command prints needs a reader. Received: a closed pipe. Read to the end, or send it to a file."
+    if (given_up := GIVEN_UP.match(str(error))) and TRACEBACK not in str(error):
+        received = ": ".join(filter(None, given_up.groups()))
+        return f"An engine must finish the job of each stage. Received: {received}. See its logs; {RESUMED.lower()}"
     return str(error) if _is_bad_input(error) else None
 
 

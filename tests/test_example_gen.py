@@ -8,7 +8,7 @@ import pytest
 from conftest import make_rows, read_rows, to_csv
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import csv_blocks, ingestion
+from components import csv_blocks, ingestion_files
 from components.errors import IngestionError
 from components.example_gen import Executor, HiggsExampleGen
 from components.ingestion import read_summary, remarks
@@ -56,7 +56,7 @@ def test_splits_do_not_depend_on_blocks_shards_files_or_compression(csv_file, ro
     (folder / "b.csv.gz").write_bytes(gzip.compress(to_csv(rows[150:], ",".join(COLUMNS) + "\n").encode()))
     (folder / "notes.csv.txt").write_text("no data")
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 5000)
-    monkeypatch.setattr(ingestion, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr(ingestion_files, "SHARD_BYTES", 20_000)
     examples = ingest(folder, "*.csv*")
     assert len(os.listdir(artifact_utils.get_split_uri([examples], "train"))) > 4
     for split, other in zip(expected, read_splits(examples), strict=True):

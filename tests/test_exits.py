@@ -85,3 +85,23 @@ def test_pipe_that_is_no_longer_read_is_one_line_and_exit_code_2():
 def test_closed_standard_streams_are_no_files_of_the_command():
     result = subprocess.run(["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, OPENING], env=os.environ)
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "complaint"),
+    [
+        (
+            "Pipeline BeamApp-1_2 failed in state FAILED: java.io.IOException: no slots\\n\\tat org.Thread",
+            2,
+            "Error: An engine must finish the job of each stage. Received: FAILED: java.io.IOException: no slots. "
+            "See its logs; the same command goes on where this one stopped.\n",
+        ),
+        ("Pipeline BeamApp-1_2 failed in state FAILED: Traceback (most recent call last): x", 1, "Traceback"),
+    ],
+)
+def test_job_that_an_engine_gives_up_is_one_line_unless_our_code_is_why(error, code, complaint):
+    raising = f"from pipeline.exits import reported\nwith reported():\n    raise RuntimeError('{error}')"
+    result = subprocess.run([sys.executable, "-c", raising], capture_output=True, text=True)
+    assert result.returncode == code
+    assert result.stderr.startswith(complaint)
+    assert code == 1 or result.stderr == complaint
