@@ -1,10 +1,10 @@
 """A stand-in for Kubernetes's scheduler and kubelet: runs every pod of a namespace by Docker on this machine."""
 
+import base64
 import dataclasses
 import datetime
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -60,12 +60,9 @@ class Kubelet:
                     self.api.delete(f"pods/{name}")
                 elif uid not in self._known:
                     self.api.post(f"pods/{name}/binding", {"kind": "Binding", "target": {"kind": "Node", "name": NODE}})
-                    pod = Pod(manifest, self._services, self._folder / name, self._claims, self._tell)
+                    pod = Pod(manifest, self._services, self._folder / name, self._claims, self.api)
                     self._known[uid] = pod
                     threading.Thread(target=pod.run, daemon=True).start()
-
-    def _tell(self, name: str, status: dict) -> None:
-        self.api.patch(f"pods/{name}/status", {"status": status})
 
 
 @dataclasses.dataclass
@@ -77,14 +74,14 @@ class Pod:
       services: what it finds in the cluster.
       folder: for its volumes and logs.
       claims: persistent volume claim to folder.
-      tell: is given the pod's name and each new status.
+      api: a client of Kubernetes's API.
     """
 
     manifest: dict
     services: Services
     folder: Path
     claims: dict[str, Path]
-    tell: Callable[[str, dict], None]
+    api: "Api"
 
     def __post_init__(self):
         self.name, self.spec = self.manifest["metadata"]["name"], self.manifest["spec"]
@@ -134,7 +131,7 @@ class Pod:
         status = {"phase": phase, "startTime": now(), "containerStatuses": containers, "podIP": self.services.address}
         if failed_init:
             status["message"] = f"init container {failed_init} failed"
-        self.tell(self.name, status)
+        self.api.patch(f"pods/{self.name}/status", {"status": status})
 
     def _start(self, container: dict, volumes: dict[str, Path], own: dict[str, Path]) -> subprocess.Popen:
         options = ["--rm", "--network", "host", "--name", self._container_name(container["name"])]
@@ -174,6 +171,10 @@ class Pod:
         folder = self.folder / "volumes" / volume["name"]
         folder.mkdir(parents=True)
         folder.chmod(0o777)  # as Kubernetes makes it
+        if "secret" in volume:
+            content = self.api.get(f"secrets/{volume['secret']['secretName']}")["data"]
+            for item in volume["secret"].get("items") or [{"key": key, "path": key} for key in content]:
+                (folder / item["path"]).write_bytes(base64.b64decode(content[item["key"]]))
         return folder
 
     def _field(self, source: dict) -> str:
