@@ -6,7 +6,6 @@ Docker, `etcd` and `mariadbd`.
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
