@@ -225,6 +225,18 @@ def test_trainings_of_one_seed_share_their_pretraining_and_become_what_they_woul
     assert counting.transforms["columns"].n_calls == n_calls  # regularizers do not act on simulated events
 
 
+def test_results_are_the_same_by_one_process_and_by_two(dataset, tmp_path):
+    variants = [
+        Variant(name, named(name), RULES) for name in ("small", "tiny,pretrain=1000,dropout=0.5", "tiny,l2=0.1")
+    ]
+    alone, beside = (Trainings(dataset, 2, 3, str(tmp_path / str(n))).of(variants, n_processes=n) for n in (1, 2))
+    for one, other in zip(alone, beside, strict=True):
+        assert np.array_equal(one.probabilities, other.probabilities)
+        assert [record["history"] for record in one.records] == [record["history"] for record in other.records]
+    kept = [sorted(path.name for path in (tmp_path / str(n)).iterdir()) for n in (1, 2)]
+    assert kept[0] == kept[1]
+
+
 def test_damaged_pretraining_is_repeated(dataset, tmp_path):
     variant = Variant("tiny", named("tiny,pretrain=1000"), RULES)
     first = Trainings(dataset, 1, 3, str(tmp_path))
