@@ -1,15 +1,10 @@
-"""Beam's runners: their options, and a run in which workers share nothing with it but the files."""
+"""Beam's runners: their options. What runs on them is in test_engines.py."""
 
-import glob
 import os
-from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import SHORT_RUN, Run, higgs, read_rows
+from conftest import higgs
 
-from models.inputs import load
-from models.transform_graph import TransformGraph
 from pipeline.config import Config, override
 from pipeline.errors import ConfigError
 from pipeline.places import Places
@@ -119,50 +114,3 @@ def test_artifacts_may_be_on_another_file_system_than_the_output():
     places = Places(Config(output="runs", artifacts="gs://bucket/higgs"))
     assert places.artifacts == "gs://bucket/higgs"
     assert places.metadata == os.path.abspath("runs/metadata.sqlite")
-
-
-@pytest.fixture(scope="session")
-def portable_run(tmp_path_factory) -> Run:
-    """The blessed run again, by Beam's job service and workers in processes and a folder of their own."""
-    folder = tmp_path_factory.mktemp("portable") / "runs"
-    return Run(*higgs("run", *SHORT_RUN, "--runner", "portable", "--output", folder), folder)
-
-
-@pytest.mark.slow
-def test_separate_workers_come_to_the_same_verdict(portable_run, blessed_run):
-    assert portable_run.exit_code == 0, portable_run.output
-    found, expected = portable_run.first_summary, blessed_run.first_summary
-    assert found["rows"] == expected["rows"]
-    for key, value in expected["verdict"].items():
-        value = value if key == "reason" else pytest.approx(value, abs=1e-6)
-        assert found["verdict"][key] == value
-    for name, model in expected["models"].items():
-        assert found["models"][name]["slices"].keys() == model["slices"].keys()
-        for key, metrics in model["slices"].items():
-            assert found["models"][name]["slices"][key] == pytest.approx(metrics, abs=1e-6), (name, key)
-
-
-@pytest.mark.slow
-def test_separate_workers_write_the_same_records(portable_run, blessed_run):
-    for split in ("train", "val", "eval"):
-        found, expected = (read_rows(f"{run.artifact(*EXAMPLES)}/Split-{split}") for run in (portable_run, blessed_run))
-        assert np.array_equal(found, expected)
-
-
-@pytest.mark.slow
-def test_separate_workers_find_the_same_z_scores(portable_run, blessed_run):
-    files = [f"{blessed_run.artifact(*EXAMPLES)}/Split-eval/*"]
-    found, expected = (load(files, TransformGraph(run.artifact(*GRAPH)))[0] for run in (portable_run, blessed_run))
-    assert np.abs(found - expected).max() < 1e-5
-
-
-EXAMPLES, GRAPH = ("HiggsExampleGen", "examples"), ("Transform", "transform_graph")
-
-
-@pytest.mark.slow
-def test_each_stage_on_beam_had_workers_of_its_own(portable_run):
-    [log] = glob.glob(f"{portable_run.folder}/logs/*")
-    assert Path(log).read_text().count("Python sdk harness starting.") >= N_BEAM_STAGES
-
-
-N_BEAM_STAGES = 4  # HiggsExampleGen, StatisticsGen, Transform, HiggsEvaluator

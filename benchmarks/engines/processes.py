@@ -24,14 +24,17 @@ class Server:
       name: of its log, below the folder of all.
       process: it.
       log: what it and its children print.
+      killed: whether it was ended from here.
     """
 
     name: str
     process: subprocess.Popen
     log: Path
+    killed: bool = False
 
     def kill(self) -> None:
         """Ends the server and its children at once, as a power cut would."""
+        self.killed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -65,11 +68,11 @@ class Servers:
         """Waits until `ready` says so.
 
         Raises:
-          RuntimeError: a server has ended, or STARTED_S are over; with the end of the logs.
+          RuntimeError: a server has ended that was not killed, or STARTED_S are over; with the end of the logs.
         """
         end = time.monotonic() + STARTED_S
         while not ready():
-            ended = [server.name for server in self.running if server.process.poll() is not None]
+            ended = [server.name for server in self.running if server.process.poll() is not None and not server.killed]
             if ended or time.monotonic() > end:
                 tails = "\n".join(f"== {s.name}\n{s.log.read_text(errors='replace')[-1500:]}" for s in self.running)
                 raise RuntimeError(f"{what} did not come up in {STARTED_S} s, ended: {ended or 'none'}.\n{tails}")
