@@ -2,15 +2,16 @@
 
     python -m components.warmup MODEL RECORDS... --name NAME --to REQUESTS
 
-Loads the model in this fresh process, sends it the requests in both input forms, compares the answers and writes the
-requests down, as `PredictionLog` records. Ends with exit code 2 and one line if the model is not fit to be served.
+Loads the model in this fresh process as TF Serving does, into a session, sends it the requests in both input forms,
+compares the answers and writes the requests down, as `PredictionLog` records. Ends with exit code 2 and one line if the
+model is not fit to be served.
 """
 
 import argparse
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -67,17 +68,48 @@ def make_requests(
             yield request
 
 
-def answer(model, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
-    """What a loaded SavedModel answers to a request.
+class ServedModel:
+    """A SavedModel in a session, where TF Serving and TensorFlow for Java and C++ have it, too.
+
+    Python's own loader restores more than that: weights that only it finds, a session leaves empty.
+
+    Attributes:
+      signatures: name to what it takes and gives.
+    """
+
+    def __init__(self, folder: str):
+        """Loads the model.
+
+        Raises:
+          UnservableModelError: it does not load.
+        """
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with self._session.graph.as_default():
+                loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], folder)
+        except Exception as error:  # whatever a damaged file makes of TensorFlow's loader
+            raise UnservableModelError(
+                f"A served model loads. Received: {_first_line(error)} from {folder}. Train it again."
+            ) from None
+        self.signatures = dict(loaded.signature_def)
+
+    def __call__(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs of a signature."""
+        signature = self.signatures[name]
+        outputs = {key: tensor.name for key, tensor in signature.outputs.items()}
+        return self._session.run(outputs, {signature.inputs[key].name: value for key, value in inputs.items()})
+
+
+def answer(model: ServedModel, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
+    """What a model answers to a request.
 
     Raises:
       UnservableModelError: it lacks the signature or an output, or fails.
     """
     name = request.model_spec.signature_name
     try:
-        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
-        outputs = model.signatures[name](**inputs)
-        return {key: outputs[key].numpy() for key in OUTPUTS}
+        outputs = model(name, {key: tf.make_ndarray(value) for key, value in request.inputs.items()})
+        return {key: outputs[key] for key in OUTPUTS}
     except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         raise UnservableModelError(
             f"A served model answers {name} with {' and '.join(OUTPUTS)}. Received: {_first_line(error)}. "
@@ -85,7 +117,7 @@ def answer(model, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
         ) from None
 
 
-def check(model, requests: list[predict_pb2.PredictRequest]) -> None:
+def check(model: ServedModel, requests: list[predict_pb2.PredictRequest]) -> None:
     """Sends pairs of requests and compares the answers.
 
     Raises:
@@ -117,20 +149,6 @@ def check(model, requests: list[predict_pb2.PredictRequest]) -> None:
             )
 
 
-def load(folder: str):
-    """The SavedModel in a folder.
-
-    Raises:
-      UnservableModelError: it does not load.
-    """
-    try:
-        return tf.saved_model.load(folder)
-    except Exception as error:  # whatever a damaged file makes of TensorFlow's loader
-        raise UnservableModelError(
-            f"A served model loads. Received: {_first_line(error)} from {folder}. Train it again."
-        ) from None
-
-
 def write_requests(path: str, requests: list[predict_pb2.PredictRequest]) -> None:
     """Writes requests as TF Serving reads them from a model's assets.extra."""
     tf.io.gfile.makedirs(os.path.dirname(path))
@@ -141,7 +159,8 @@ def write_requests(path: str, requests: list[predict_pb2.PredictRequest]) -> Non
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    lines = str(error).removeprefix("Graph execution error:").strip().splitlines()  # a session's heading says nothing
+    return (lines or [type(error).__name__])[0].rstrip(".")
 
 
 def main() -> None:
@@ -153,12 +172,12 @@ def main() -> None:
     parser.add_argument("--to", required=True)
     arguments = parser.parse_args()
     try:
-        model = load(arguments.model)
+        model = ServedModel(arguments.model)
         if BY_FEATURE not in model.signatures:
             raise UnservableModelError(
                 f"A served model has {BY_FEATURE}. Received: {list(model.signatures)}. Correct it."
             )
-        names = sorted(model.signatures[BY_FEATURE].structured_input_signature[1])
+        names = sorted(model.signatures[BY_FEATURE].inputs)
         requests = list(make_requests(read_records(arguments.records, max(BATCH_SIZES)), arguments.name, names))
         check(model, requests)
         write_requests(arguments.to, requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -173,6 +174,7 @@ def _match_remote(pattern: str) -> list[str]:
     from apache_beam.io.filesystems import FileSystems
 
     try:
+        _check_credentials(pattern)
         [matches] = FileSystems.match([pattern])
     except Exception as error:
         raise DatasetError(
@@ -180,6 +182,16 @@ def _match_remote(pattern: str) -> list[str]:
             "Copy it to this machine."
         ) from error
     return [metadata.path for metadata in matches.metadata_list]
+
+
+def _check_credentials(pattern: str) -> None:
+    """Refuses S3 without credentials at once; Beam takes that for a server's fault and tries again for minutes."""
+    if pattern.startswith("s3://"):
+        with contextlib.suppress(ImportError):  # of which Beam says at once what it needs
+            from boto3.session import Session
+
+            if Session().get_credentials() is None:
+                raise PermissionError("there are no credentials for S3")
 
 
 def _reason(error: Exception) -> str:

@@ -49,19 +49,25 @@ def physics_columns(columns: Columns) -> Columns:
     Returns:
       Name to float32 [n], in a fixed order; finite wherever the published columns are.
     """
+    return {name: value for group in physics_groups(columns).values() for name, value in group.items()}
+
+
+def physics_groups(columns: Columns) -> dict[str, Columns]:
+    """Computes the physics columns, as `physics_columns` does, by what they have in common."""
     pt, eta, phi, tags = _objects(columns)
     missing = tf.maximum(columns["missing_energy_magnitude"] * MISSING_UNIT, TINY)
     momenta = _momenta(pt, eta, phi)
     solutions, discriminant = _neutrinos(momenta[0], missing)
-    result = _angles(eta, phi)
-    result |= _pairs(pt, eta, phi)
-    result |= _sums(pt, momenta, phi, missing, tags)
-    result |= _mass_ratios(columns)
-    result |= _four_vectors(momenta)
-    result |= _masses(momenta)
-    result |= _neutrino_columns(momenta, solutions, discriminant)
-    result |= _candidates(momenta, tags, solutions)
-    return result
+    return {
+        "angles": _angles(eta, phi),
+        "pairs": _pairs(pt, eta, phi),
+        "sums": _sums(pt, momenta, phi, missing, tags),
+        "mass ratios": _mass_ratios(columns),
+        "four-momenta": _four_vectors(momenta),
+        "masses": _masses(momenta),
+        "neutrino": _neutrino_columns(momenta, solutions, discriminant),
+        "candidates": _candidates(momenta, tags, solutions),
+    }
 
 
 def _objects(columns: Columns) -> tuple[tf.Tensor, ...]:

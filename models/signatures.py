@@ -1,5 +1,7 @@
 """What the SavedModel serves: raw events in, probabilities out."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -15,7 +17,10 @@ class Servable(tf.Module):
 
     def __init__(self, network: keras.Model, transform: TransformGraph):
         super().__init__()
-        self.network = network
+        # Its weights alone. Of a whole Keras network all loaders but Python's, TF Serving's too, restore copies that no
+        # signature reads; and its optimizer would come along.
+        self.weights = [weight.value for weight in network.weights]
+        self._network = functools.partial(network, training=False)
         self.transform = transform
         self._spec = {name: transform.spec[name] for name in FEATURES}
 
@@ -34,7 +39,7 @@ class Servable(tf.Module):
         return self._score(self._parse(examples))
 
     def _score(self, features):
-        logit = self.network(self.transform(features), training=False)[:, 0]
+        logit = self._network(self.transform(features))[:, 0]
         return {"probability": tf.sigmoid(logit), "logit": logit}
 
     def _transform_examples(self, examples):

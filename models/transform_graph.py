@@ -39,6 +39,11 @@ class TransformGraph(tf.Module):
         self._outputs = OUTPUTS[inputs]
         made = output.transformed_feature_spec()
         self.n_inputs = sum(made[name].shape[0] for name in self._outputs)
+        self._source = folder, inputs
+
+    def __reduce__(self):
+        """Another process loads it anew."""
+        return TransformGraph, self._source
 
     def __call__(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """float32 [n, n_inputs] from 28 named float32 [n]; other columns are ignored."""

@@ -17,6 +17,7 @@ class Table:
       numeric: whether all but the first column are numbers, to be aligned to the right; a table of words has its
         cells one below the other where there is little room.
       beside: whether it stands beside a figure where there is room.
+      worded: heads of columns of words in a table of numbers, which are broken into lines.
     """
 
     head: Sequence[str]
@@ -25,6 +26,7 @@ class Table:
     marked: Sequence[int] = ()
     numeric: bool = True
     beside: bool = False
+    worded: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -152,7 +152,9 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
     caption = "train, val, eval: binary crossentropy in nats, lower is better. AUC and rejection: on eval."
     if not all(map(is_finished, summary["models"].values())):
         caption += f" {UNFINISHED[0].upper()}{UNFINISHED[1:]}."
-    return Section("The two networks", [Table(head, rows, caption), _differences(summary["verdict"])])
+    return Section(
+        "The two networks", [Table(head, rows, caption, worded=["network"]), _differences(summary["verdict"])]
+    )
 
 
 def _training(summary: dict, labels: dict[str, str]) -> Section:

@@ -95,17 +95,18 @@ def _reason(best: dict, study: dict) -> str:
 
 def _mean(statistic: dict) -> str:
     """A mean over seeds, with its standard deviation if there are several."""
-    return number(statistic["mean"]) + ("" if statistic["sd"] is None else f" ± {number(statistic['sd'])}")
+    return number(statistic["mean"]) + ("" if statistic["sd"] is None else f" ±\u00a0{number(statistic['sd'])}")
 
 
 def _ranking(study: dict) -> Section:
     baseline, rows = study["baseline"], []
     compared = [entry for entry in study["architectures"] if entry["name"] != baseline]
     for place, entry in enumerate(study["architectures"], 1):
-        difference = f"{number(entry['difference'], sign=True)} ({interval(entry['interval_with_seeds'])})"
+        unbroken = interval(entry["interval_with_seeds"]).replace(" ", "\u00a0")
+        difference = f"{number(entry['difference'], sign=True)} ({unbroken})"
         rows.append(
             [
-                f"{place}. {entry['name']}",
+                f"{place}.\u00a0{entry['name']}",
                 _mean(entry["eval"]),
                 difference if entry in compared else "",
                 f"{entry['p_adjusted']:.2g}" if entry in compared else "",
@@ -135,7 +136,8 @@ def _ranking(study: dict) -> Section:
         "Colours are corrected for several comparisons, intervals are not."
     )
     figures = [score_charts.differences("ranking", entries, baseline, text)] if entries else []
-    return Section("Ranking", [*figures, Table(head, rows, caption, marked)])
+    # Of a study with seeds the numbers, too, need two lines each.
+    return Section("Ranking", [*figures, Table(head, rows, caption, marked, worded=head[1:])])
 
 
 def _curves(study: dict) -> list[Section]:

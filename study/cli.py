@@ -16,8 +16,9 @@ from report.cli import report_study
 )
 @click.option("--folds", type=click.IntRange(min=3), help="Divide all rows into folds; each is scored once.")
 @click.option("--sweep", metavar="FIELD=VALUE,...", help="Sweep a hyperparameter of each ARCHITECTURE, or `rows`.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Trainings at a time. [one a core, 1 with a GPU]")
 @click.option("--name", help="Of the folder below OUTPUT/studies. [architectures, or sweep-FIELD]")
-def study(architectures, repeats, folds, sweep, name, **options):
+def study(architectures, repeats, folds, sweep, jobs, name, **options):
     """Trains architectures by one set of rules on the same rows, and ranks them, each against the baseline.
 
     An ARCHITECTURE is a name, or a name with fields changed: dropout, or combined,augment=true,hidden_units=256x3. All
@@ -37,7 +38,7 @@ def study(architectures, repeats, folds, sweep, name, **options):
             from study.outcome import show
             from study.run import run
 
-            made, folder = run(config, planned(config), repeats, folds or 0, name)
+            made, folder = run(config, planned(config), repeats, folds or 0, name, jobs)
             page = report_study(folder)
         show(made, folder)
     click.echo(f"report: {page}")

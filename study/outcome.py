@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 
 import numpy as np
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
@@ -16,6 +18,8 @@ from study.data import Dataset
 from study.plan import Sweep
 from study.statistics import CONFIDENCE, CORRECTION, adjusted, compare, mean_and_sd
 from study.trainings import Result
+
+WIDE = 120  # characters that a table with all its columns needs
 
 
 def rank(results: list[Result], labels: np.ndarray, baseline: str) -> list[dict]:
@@ -106,21 +110,14 @@ def show(study: dict, folder: str) -> None:
         f"Binary crossentropy in nats, {study['origin']} rows; scored: {study['scored']}; "
         f"{study['repeats']} repeats; intervals of {study['confidence']:.0%}"
     )
-    table = Table("name", "val", "eval", "AUC", f"minus {study['baseline']}", title=title, title_justify="left")
-    for column in ("these networks", "with seeds", f"p ({study['correction']})", "verdict"):
-        table.add_column(column)
-    for entry in study["architectures"]:
-        table.add_row(
-            entry["name"],
-            *(_spread(entry[key]) for key in ("val", "eval")),
-            f"{entry['auc']['mean']:.4f}",
-            f"{entry['difference']:+.4f}",
-            _span(entry["interval"]),
-            _span(entry["interval_with_seeds"]),
-            "" if entry["p_adjusted"] is None else f"{entry['p_adjusted']:.2g}",
-            entry["verdict"],
-        )
     console = Console(highlight=False, width=None if Console().is_terminal else 140)
+    is_wide = console.width >= WIDE
+    table = Table(title=title, title_justify="left", box=HEAVY_HEAD if is_wide else None)
+    columns = _columns(study["baseline"], study["correction"], is_wide)
+    for head in columns:
+        table.add_column(head, no_wrap=head != "name", overflow="fold")
+    for entry in study["architectures"]:
+        table.add_row(*(text(entry) for text in columns.values()))
     console.print(table)
     for entry in study["architectures"]:
         if record := entry["trainings"][0]["summary"]["pretraining"]:
@@ -129,6 +126,24 @@ def show(study: dict, folder: str) -> None:
         console.print("One repeat says nothing of seeds: --repeats 3 does.")
     console.print(f"study: {os.path.join(folder, 'study.json')}", soft_wrap=True)
     console.print(f"predictions: {os.path.join(folder, 'predictions.npz')}", soft_wrap=True)
+
+
+def _columns(baseline: str, correction: str, is_wide: bool) -> dict[str, Callable[[dict], str]]:
+    """Head to what it shows of an entry; what 80 characters have no room for is in the report."""
+    columns = {
+        "name": lambda entry: entry["name"],
+        "val": lambda entry: _spread(entry["val"]),
+        "eval": lambda entry: _spread(entry["eval"]) if is_wide else f"{entry['eval']['mean']:.4f}",
+        "AUC": lambda entry: f"{entry['auc']['mean']:.4f}",
+        f"minus\n{baseline}": lambda entry: f"{entry['difference']:+.4f}",
+        "interval,\nthese networks": lambda entry: _span(entry["interval"]),
+        "interval,\nwith seeds": lambda entry: _span(entry["interval_with_seeds"]),
+        f"p\n({correction})": lambda entry: "" if entry["p_adjusted"] is None else f"{entry['p_adjusted']:.2g}",
+        "verdict": lambda entry: entry["verdict"],
+    }
+    if not is_wide:
+        del columns["val"], columns["interval,\nthese networks"]
+    return columns
 
 
 def _spread(value: dict) -> str:

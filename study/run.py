@@ -8,10 +8,13 @@ from pipeline.places import Places
 from study import outcome
 from study.data import materialize
 from study.plan import Plan
+from study.processes import n_cores
 from study.trainings import Trainings
 
 
-def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str | None) -> tuple[dict, str]:
+def run(
+    config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str | None, n_jobs: int | None = None
+) -> tuple[dict, str]:
     """Trains, ranks and writes.
 
     Args:
@@ -20,6 +23,7 @@ def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str 
       n_repeats: seeds for each.
       n_folds: of cross-validation over all rows; 0 to score the eval split.
       title: the folder below `studies`; what is studied if None.
+      n_jobs: trainings at a time; one for each core, or a single one with a GPU, if None.
 
     Returns:
       The study as `study.json` has it, and its folder.
@@ -31,7 +35,7 @@ def run(config: Config, planned: Plan, n_repeats: int, n_folds: int, title: str 
     folder = os.path.join(Places(config).studies, title or planned.title)
     dataset = materialize(config, [variant.architecture for variant in planned.variants])
     trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))
-    results = trainings.of(planned.variants)
+    results = trainings.of(planned.variants, n_jobs or n_cores())
     study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)
     study["architectures"] = outcome.rank(results, trainings.labels, planned.baseline)
     if planned.sweep:

@@ -25,6 +25,7 @@ from models.training import fit
 from pipeline.digest import TRAINING, digest_source
 from study.data import Dataset
 from study.plan import Variant
+from study.processes import side_by_side
 from study.statistics import stratified_folds
 
 LOGGER = logging.getLogger("higgs.study")
@@ -106,8 +107,12 @@ class Trainings:
         """Of the scored rows, [n_scored]."""
         return np.ravel(self._dataset.eval[1] if self._folds is None else self._dataset.all[1])
 
-    def of(self, variants: Sequence[Variant]) -> list[Result]:
-        """Trains each variant as often as is asked, but for what is already there, with a bar over trainings.
+    def of(self, variants: Sequence[Variant], n_processes: int = 1) -> list[Result]:
+        """Trains each variant once for each repeat and fold, but for what is already there, with a bar over trainings.
+
+        Args:
+          variants: what to train.
+          n_processes: that train at a time; the results do not depend on it.
 
         Raises:
           ModelError: a variant asks for more rows than there are.
@@ -121,12 +126,27 @@ class Trainings:
         tasks = [
             task for repeat in range(self._n_repeats) for variant in variants for task in self._tasks(variant, repeat)
         ]
-        bar = tqdm(tasks, unit="training", file=sys.stdout, dynamic_ncols=True, smoothing=0.1)
-        for task in bar:
-            if self._kept(task) is None:
-                bar.set_description(f"{task.variant.name}, seed {task.seed}")
-                self._train(task)
+        missing = [task for task in tasks if self._kept(task) is None]
+        bar = tqdm(total=len(missing), unit="training", file=sys.stdout, dynamic_ncols=True, smoothing=0.1)
+
+        def train_here(task: Task) -> None:
+            bar.set_description(f"{task.variant.name}, seed {task.seed}")
+            self._train(task)
+
+        with bar:
+            for independent in self._phases(missing):
+                for _ in side_by_side(train_here, self._train, independent, n_processes):
+                    bar.update()
         return [self._result(variant) for variant in variants]
+
+    def _phases(self, tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+        """The tasks that can be trained at once, and those that take up the pretraining of one of these."""
+        first, later = {}, []
+        for task in tasks:
+            pretrained = self._pretrained_path(task) if task.variant.architecture.pretrain else self._path(task)
+            if first.setdefault(pretrained, task) is not task and self._pretrained(task) is None:
+                later.append(task)
+        return [task for task in tasks if task not in later], later
 
     def _numbers(self) -> Sequence[int | None]:
         """The numbers of the folds; None alone where there are none."""

@@ -79,28 +79,45 @@ def run(container: Container, services: Services, folder: Path, log: Path) -> in
       The exit code.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    mounts = container.mounts | _own_files(folder, services)
+    mounts = container.mounts | own_files(folder, services)
     variables = container.environment | services.environment()
-    command = [_expanded(word, variables) for word in container.command]
+    command = [expanded(word, variables) for word in container.command]
     with open(log, "a") as file:
         if container.image:
             return subprocess.run(
                 _docker(container.image, command, variables, mounts, services), stdout=file, stderr=subprocess.STDOUT
             ).returncode
-        (folder / "root").mkdir()
         (folder / "kfp_outputs").mkdir()  # where releases before 2.15 let a task write, in a container's own /tmp
-        mounts |= {"/tmp/kfp_outputs": folder / "kfp_outputs", "/etc/hosts": folder / "hosts"}
-        pairs = [word for inside, outside in mounts.items() for word in (str(outside), inside)]
-        entered = ["unshare", "--map-root-user", "--mount", "sh", "-c", ENTER, "sh", str(folder / "root"), *pairs, "--"]
+        mounts |= {"/tmp/kfp_outputs": folder / "kfp_outputs"}
         return subprocess.run(
-            [*entered, *command],
+            entered(command, mounts, folder),
             env=_own_environment() | variables,
             stdout=file,
             stderr=subprocess.STDOUT,
         ).returncode
 
 
-def _own_files(folder: Path, services: Services) -> dict[str, Path]:
+def entered(command: list[str], mounts: dict[str, Path], folder: Path) -> list[str]:
+    """The command line that runs a command in a mount namespace; `folder` is what `own_files` wrote to."""
+    (folder / "root").mkdir()
+    mounts = mounts | {"/etc/hosts": folder / "hosts"}
+    pairs = [word for inside, outside in mounts.items() for word in (str(outside), inside)]
+    return [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        ENTER,
+        "sh",
+        str(folder / "root"),
+        *pairs,
+        "--",
+        *command,
+    ]
+
+
+def own_files(folder: Path, services: Services) -> dict[str, Path]:
     """Writes what Kubernetes puts into each container; path inside to path here."""
     secrets = folder / "secrets"
     secrets.mkdir(parents=True)
@@ -127,10 +144,10 @@ def _docker(image: str, command: list[str], variables: dict, mounts: dict, servi
     return ["docker", "run", *options, "--entrypoint", command[0], image, *command[1:]]
 
 
-def _expanded(word: str, variables: dict[str, str]) -> str:
+def expanded(word: str, variables: dict[str, str]) -> str:
     """The word as Kubernetes hands it over: names that it does not know stay what they are.
 
-    >>> _expanded("$(A) $(B)", {"A": "1"})
+    >>> expanded("$(A) $(B)", {"A": "1"})
     '1 $(B)'
     """
     return re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), word)

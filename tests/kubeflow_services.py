@@ -71,8 +71,8 @@ class Services:
         )
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["Services"]:
-        """Starts the services, and stops them at the end."""
+    def running(self, *, has_server: bool = False) -> Iterator["Services"]:
+        """Starts the services, and stops them at the end; with `has_server`, only what Kubernetes and Kubeflow need."""
         os.environ["S3_IGNORE_SUBDOMAIN_BUCKETNAME"] = "true"  # seaweedfs.kubeflow is no bucket's host
         from moto.server import ThreadedMotoServer
 
@@ -81,23 +81,28 @@ class Services:
         )
         metadata = {name: _metadata_method(store, getattr(serialized, name)) for name in _METHODS}
         cache = {"CreateTaskV1": self._note_task, "ListTasksV1": self._find_task}
-        kubernetes = ThreadingHTTPServer((self.address, KUBERNETES_PORT), _Kubernetes)
-        kubernetes.services, kubernetes.daemon_threads = self, True
-        kubernetes.socket = self._context.wrap_socket(kubernetes.socket, server_side=True)
         objects = ThreadedMotoServer(ip_address=self.address, port=STORE_PORT, verbose=False)
+        served = [(METADATA_PORT, "ml_metadata.MetadataStoreService", metadata)]
         with contextlib.ExitStack() as stack:
-            for port, service, methods in (
-                (METADATA_PORT, "ml_metadata.MetadataStoreService", metadata),
-                (CACHE_PORT, "api.TaskService", cache),
-            ):
+            if not has_server:
+                served.append((CACHE_PORT, "api.TaskService", cache))
+                stack.enter_context(self._kubernetes())
+            for port, service, methods in served:
                 server = _grpc_server(f"{self.address}:{port}", service, methods)
                 stack.callback(server.stop, None)
-            threading.Thread(target=kubernetes.serve_forever, daemon=True).start()
-            stack.callback(kubernetes.shutdown)
             objects.start()
             stack.callback(objects.stop)
             self.objects.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "minio"})
             yield self
+
+    @contextlib.contextmanager
+    def _kubernetes(self) -> Iterator[None]:
+        server = ThreadingHTTPServer((self.address, KUBERNETES_PORT), _Kubernetes)
+        server.services, server.daemon_threads = self, True
+        server.socket = self._context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
 
     def metadata(self) -> MetadataStore:
         """A client of the metadata's service."""

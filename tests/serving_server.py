@@ -25,6 +25,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from components.warmup import ServedModel
+
 HTTP_CODES = {
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -69,8 +71,7 @@ class Core:
 
     def __init__(self, models: dict[str, list[Path]]):
         self.models = {
-            name: {int(folder.name): tf.saved_model.load(str(folder)) for folder in folders}
-            for name, folders in models.items()
+            name: {int(folder.name): ServedModel(str(folder)) for folder in folders} for name, folders in models.items()
         }
         self.mood = Mood()
         self.asked: set[tuple[str, int]] = set()  # names and versions
@@ -108,7 +109,7 @@ class Core:
 
     def predict(self, model, signature: str, inputs: dict) -> dict[str, np.ndarray]:
         """Runs a signature whose name has been looked up."""
-        expected = model.signatures[signature].structured_input_signature[1]
+        expected = model.signatures[signature].inputs
         if set(inputs) != set(expected):
             missing = ",".join(sorted(set(expected) - set(inputs)))
             raise Fault(
@@ -119,8 +120,7 @@ class Core:
             )
         if self.mood.outputs is not None:
             return self.mood.outputs
-        outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
-        return {name: value.numpy() for name, value in outputs.items()}
+        return model(signature, inputs)
 
     def status(self, name: str) -> get_model_status_pb2.GetModelStatusResponse:
         """The states of a model's versions."""

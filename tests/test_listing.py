@@ -1,7 +1,11 @@
 import os
 import socket
 
+import boto3
+import moto
 import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from datasets import DatasetError
 from datasets.listing import any_span, list_files, match_files, split_pattern, stem, to_local, to_pattern
@@ -148,8 +152,27 @@ def test_what_is_no_file_is_refused_at_once(folder):
     )
 
 
+@pytest.fixture
+def in_a_run(monkeypatch):
+    """Beam's file systems have options, as in a process that has run a stage; S3 without them is refused by Beam."""
+    monkeypatch.setattr(FileSystems, "_pipeline_options", PipelineOptions([]))
+
+
 @pytest.mark.parametrize(
     "url", ["s3://bucket/rows.csv", "http://host/rows.csv", "https://host/*.csv", "ftp://host/x.csv"]
 )
-def test_place_that_beam_does_not_read_is_refused(url):
+def test_place_that_beam_does_not_read_is_refused_at_once(url, in_a_run, monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # a service of that cloud's machines, which we are not on
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
     assert f"Data must be on this machine or where Beam can read it, as gs://. Received: {url}: " in fault(url)
+
+
+def test_bucket_that_credentials_open_is_listed_by_beam(in_a_run, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with moto.mock_aws():
+        bucket = boto3.resource("s3").create_bucket(Bucket="bucket")
+        for name in ("day-10/a.csv", "day-2/b.csv.gz", "day-2/_c.csv", "other.txt"):
+            bucket.put_object(Key=name, Body=b"1,2\n")
+        assert list_files("s3://bucket/day-*/*") == ["s3://bucket/day-2/b.csv.gz", "s3://bucket/day-10/a.csv"]

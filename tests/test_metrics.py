@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn import metrics as sklearn_metrics
 
 from components.metrics import METRICS
-from components.paired import PairedSums
+from components.paired import PairedSums, quantile
 from components.slicing import slice_batch
 from components.sums import EventSums
 
@@ -81,6 +82,13 @@ def test_interval_covers_the_true_difference_as_often_as_it_says():
         low, high = paired.interval(0.95)
         covered += low < 0.01 < high
     assert 930 <= covered <= 970
+
+
+@pytest.mark.parametrize("n_free", [1.0, 999.0, 1000.0, 5000.5, 1e7])
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 0.95, 0.9999, 1 - 1e-9])
+def test_quantile_is_students_on_both_sides_of_a_thousand(n_free, confidence):
+    expected = scipy.stats.t.ppf((1 + confidence) / 2, n_free)
+    assert quantile(confidence, n_free) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("differences", [[], [0.1], [np.nan, 0.1, 0.2]])

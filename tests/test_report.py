@@ -260,6 +260,13 @@ FIGURES = """
 """
 
 
+# Tables that are wider than their place, by the words of their heads.
+CUT_OFF = """
+[...document.querySelectorAll(".scroll")].filter(place => place.scrollWidth > place.clientWidth)
+  .map(place => place.querySelector("tr").innerText)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "width", "dark"), [("light", 1280, False), ("dark", 1280, True), ("phone", 390, False)]
@@ -277,6 +284,8 @@ def test_every_figure_is_legible_in_a_browser(tab, request, kind, names, view, w
         assert figure["smallest"] > 8, figure  # CSS pixels
         assert len(figure["alt"]) > 30, figure
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(CUT_OFF) == []
+    assert tab.evaluate("[...document.querySelectorAll('thead')].filter(head => !head.textContent.trim()).length") == 0
     ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
     ink = tab.evaluate("getComputedStyle(document.querySelector('figure text')).fill")

@@ -136,7 +136,7 @@ def test_run_is_reproduced_and_data_that_changed_are_named(blessed_run, tmp_path
     shutil.copytree(first, tmp_path / "results" / first.name)
     summary_path = tmp_path / "results" / first.name / "summary.json"
     summary = json.loads(summary_path.read_text())
-    data = shutil.copy(summary["files"][0], tmp_path / "rows.csv")
+    data = shutil.copy(summary["files"][0], str(tmp_path / "rows.csv"))
     summary |= {"files": [data], "digests": {data: next(iter(summary["digests"].values()))}}
     summary_path.write_text(json.dumps(summary))
     config_path = summary_path.with_name("config.json")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from models.networks import build
 from models.rules import Rules
 from pipeline.config import Config, DataConfig
 from study.data import Dataset, materialize
-from study.outcome import rank, swept
+from study.outcome import rank, show, swept
 from study.plan import Variant, plan
 from study.trainings import Trainings, score
 
@@ -224,6 +225,18 @@ def test_trainings_of_one_seed_share_their_pretraining_and_become_what_they_woul
     assert counting.transforms["columns"].n_calls == n_calls  # regularizers do not act on simulated events
 
 
+def test_results_are_the_same_by_one_process_and_by_two(dataset, tmp_path):
+    variants = [
+        Variant(name, named(name), RULES) for name in ("small", "tiny,pretrain=1000,dropout=0.5", "tiny,l2=0.1")
+    ]
+    alone, beside = (Trainings(dataset, 2, 3, str(tmp_path / str(n))).of(variants, n_processes=n) for n in (1, 2))
+    for one, other in zip(alone, beside, strict=True):
+        assert np.array_equal(one.probabilities, other.probabilities)
+        assert [record["history"] for record in one.records] == [record["history"] for record in other.records]
+    kept = [sorted(path.name for path in (tmp_path / str(n)).iterdir()) for n in (1, 2)]
+    assert kept[0] == kept[1]
+
+
 def test_damaged_pretraining_is_repeated(dataset, tmp_path):
     variant = Variant("tiny", named("tiny,pretrain=1000"), RULES)
     first = Trainings(dataset, 1, 3, str(tmp_path))
@@ -266,6 +279,25 @@ def test_study_from_the_command_line_says_where_a_difference_is_noise_and_goes_o
     assert [path.stat().st_mtime_ns for path in trainings] == times
     assert len(list((tmp_path / "studies" / "trainings").iterdir())) == 6
     assert (tmp_path / "studies" / "three" / "study.json").exists()
+
+
+@pytest.mark.parametrize(("width", "n_intervals"), [(80, 1), (120, 2)])
+def test_table_of_a_study_fits_the_terminal_with_every_number_whole(width, n_intervals, monkeypatch, capsys):
+    names = ("regularizedbatchnorm", "combined,augment=true,hidden_units=256x3,inputs=physics,pretrain=100000", "tiny")
+    entry = {key: {"mean": 0.51234, "sd": 0.01234} for key in ("val", "eval", "auc")}
+    entry |= {"difference": -0.04321, "interval": (-0.05, -0.03), "interval_with_seeds": (-0.06, -0.02)}
+    entry |= {"p_adjusted": 1.2e-5, "verdict": "better", "trainings": [{"summary": {"pretraining": None}}]}
+    study = {"origin": "simulated", "scored": "eval", "repeats": 3, "confidence": 0.95, "baseline": "tiny"}
+    study |= {"correction": "Holm", "architectures": [entry | {"name": name} for name in names]}
+    for name, value in {"COLUMNS": str(width), "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    show(study, "runs")
+    text = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(map(len, text.splitlines())) <= width
+    for whole in ("0.5123", "-0.0432", "-0.0600 to -0.0200", "1.2e-05", "better"):
+        assert text.count(whole) >= len(names), whole
+    assert text.count(" to ") == n_intervals * len(names)
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import make_rows
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import standard_artifacts
 
 from components.errors import UnservableModelError
 from components.infra_validator import Executor, try_model
 from components.pusher import Executor as Pusher
-from components.warmup import BATCH_SIZES, check, load, make_requests, read_records
+from components.warmup import BATCH_SIZES, ServedModel, check, make_requests, read_records
+from models.architectures import Architecture
 from models.features import FEATURES
+from models.rules import Rules
+from models.signatures import export
+from models.training import fit
+from models.transform_graph import TransformGraph
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -106,17 +113,58 @@ UNFIT = {
 @pytest.mark.parametrize("fault", UNFIT)
 def test_unfit_model_is_one_line(examples, tmp_path, fault):
     settings, expected = UNFIT[fault]
-    model = load(save(tmp_path / "model", **settings))
+    model = ServedModel(save(tmp_path / "model", **settings))
     requests = list(make_requests(read_records(examples, max(BATCH_SIZES)), "higgs", list(FEATURES)))
     with pytest.raises(UnservableModelError, match=expected):
         check(model, requests)
 
 
 def test_model_without_a_form_is_one_line(examples, tmp_path):
-    model = load(save(tmp_path / "model", signatures=1))
+    model = ServedModel(save(tmp_path / "model", signatures=1))
     requests = list(make_requests(read_records(examples, max(BATCH_SIZES)), "higgs", list(FEATURES)))
     with pytest.raises(UnservableModelError, match="answers serving_features with probability and logit"):
         check(model, requests)
+
+
+def test_network_that_only_pythons_loader_restores_is_one_line(examples, tmp_path):
+    module, spec = tf.Module(), {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
+    module.network = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def answer(examples):
+        logit = module.network(tf.io.parse_example(examples, spec)["m_bb"][:, None])[:, 0]
+        return {"probability": tf.sigmoid(logit), "logit": logit}
+
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": answer})
+    by_python = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    assert np.isfinite(by_python(examples=tf.constant(read_records(examples, 1)))["logit"]).all()
+    requests = list(make_requests(read_records(examples, max(BATCH_SIZES)), "higgs", list(FEATURES)))
+    with pytest.raises(UnservableModelError, match=r"Received: Could not find variable .*dense"):
+        check(ServedModel(str(tmp_path)), requests)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"batch_norm": True, "dropout": 0.5},
+        {"members": 3},
+        {"activation": "selu", "weight_decay": 0.1},
+    ],
+)
+def test_trained_network_answers_in_a_session_as_in_python_and_brings_its_weights_alone(blessed_run, tmp_path, fields):
+    features, labels = tf.constant(make_rows(500)[:, 1:]), tf.constant(make_rows(500)[:, :1])
+    training = fit(Architecture((8, 8), **fields), Rules(epochs=2), (features, labels), (features, labels))
+    export(training.network, TransformGraph(blessed_run.artifact("Transform", "transform_graph")), str(tmp_path))
+    columns = dict(zip(FEATURES, make_rows(50, seed=2)[:, 1:].T, strict=True))
+    by_python = tf.saved_model.load(str(tmp_path)).signatures["serving_features"](
+        **{name: tf.constant(column) for name, column in columns.items()}
+    )
+    in_session = ServedModel(str(tmp_path))("serving_features", columns)
+    for output, values in in_session.items():
+        np.testing.assert_allclose(values, by_python[output], rtol=1e-6, atol=1e-6)
+    kept = tf.train.list_variables(str(tmp_path / "variables" / "variables"))
+    shapes = [shape for name, shape in kept if name.endswith("VARIABLE_VALUE")]
+    assert sorted(shapes) == sorted(list(weight.shape) for weight in training.network.weights)
 
 
 def test_few_rows_are_repeated_and_none_are_an_error(examples, tmp_path):

@@ -1,0 +1,232 @@
+"""A stand-in for Kubernetes's scheduler and kubelet: runs every pod of a namespace by Docker on this machine."""
+
+import base64
+import dataclasses
+import datetime
+import subprocess
+import threading
+from pathlib import Path
+
+import requests
+from kubeflow_pods import expanded, own_files
+from kubeflow_services import NAMES, NAMESPACE, Services
+
+NODE = "here"
+POLL_S = 0.3
+
+
+class Kubelet:
+    """Runs pods until it is stopped.
+
+    Attributes:
+      api: a client of Kubernetes's API.
+    """
+
+    def __init__(self, api: "Api", services: Services, folder: Path, claims: dict[str, Path]):
+        """Prepares.
+
+        Args:
+          api: a client of Kubernetes's API.
+          services: what pods find in the cluster.
+          folder: for pods and logs.
+          claims: persistent volume claim to the folder that stands for its volume.
+        """
+        self.api, self._services, self._folder, self._claims = api, services, folder, claims
+        self._stopped = threading.Event()
+        self._known: dict[str, Pod] = {}
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> "Kubelet":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._stopped.set()
+        self._thread.join()
+        for pod in self._known.values():
+            pod.kill()
+
+    def log(self, name: str, container: str = "main") -> Path:
+        """The file with the output of a pod's container."""
+        return self._folder / name / f"{container}.log"
+
+    def _follow(self) -> None:
+        while not self._stopped.wait(POLL_S):
+            for manifest in self.api.get("pods")["items"]:
+                name, uid = manifest["metadata"]["name"], manifest["metadata"]["uid"]
+                if "deletionTimestamp" in manifest["metadata"]:
+                    if uid in self._known:
+                        self._known[uid].kill()
+                    self.api.delete(f"pods/{name}")
+                elif uid not in self._known:
+                    self.api.post(f"pods/{name}/binding", {"kind": "Binding", "target": {"kind": "Node", "name": NODE}})
+                    pod = Pod(manifest, self._services, self._folder / name, self._claims, self.api)
+                    self._known[uid] = pod
+                    threading.Thread(target=pod.run, daemon=True).start()
+
+
+@dataclasses.dataclass
+class Pod:
+    """A pod of this machine.
+
+    Attributes:
+      manifest: as Kubernetes's API has it.
+      services: what it finds in the cluster.
+      folder: for its volumes and logs.
+      claims: persistent volume claim to folder.
+      api: a client of Kubernetes's API.
+    """
+
+    manifest: dict
+    services: Services
+    folder: Path
+    claims: dict[str, Path]
+    api: "Api"
+
+    def __post_init__(self):
+        self.name, self.spec = self.manifest["metadata"]["name"], self.manifest["spec"]
+        self._is_killed = False
+        self._states: dict[str, dict] = {}
+
+    def run(self) -> None:
+        """Runs the init containers, one after the other, and then the others at once."""
+        self.folder.mkdir(parents=True)
+        own = own_files(self.folder / "own", self.services)
+        volumes = {volume["name"]: self._volume(volume) for volume in self.spec.get("volumes", ())}
+        for container in self.spec.get("initContainers", ()):
+            if self._start(container, volumes, own).wait():
+                return self._report("Failed", container["name"])
+        processes = {c["name"]: self._start(c, volumes, own) for c in self.spec["containers"]}
+        began = now()
+        self._states = {name: {"running": {"startedAt": began}} for name in processes}
+        self._report("Running")
+        waits = [
+            threading.Thread(target=self._await, args=(name, process, began)) for name, process in processes.items()
+        ]
+        for thread in waits:
+            thread.start()
+        for thread in waits:
+            thread.join()
+        codes = [state["terminated"]["exitCode"] for state in self._states.values()]
+        self._report("Failed" if any(codes) else "Succeeded")
+
+    def kill(self) -> None:
+        """Ends all containers."""
+        self._is_killed = True
+        names = [self._container_name(c["name"]) for c in self.spec.get("initContainers", []) + self.spec["containers"]]
+        subprocess.run(["docker", "kill", *names], capture_output=True)
+
+    def _await(self, name: str, process: subprocess.Popen, began: str) -> None:
+        code = process.wait()
+        ended = {"exitCode": code, "startedAt": began, "finishedAt": now(), "reason": "Error" if code else "Completed"}
+        self._states[name] = {"terminated": ended}
+        self._report("Running")
+
+    def _report(self, phase: str, failed_init: str = "") -> None:
+        containers = [
+            {"name": c["name"], "image": c["image"], "imageID": "", "ready": False, "restartCount": 0}
+            | {"state": self._states.get(c["name"], {"waiting": {"reason": "PodInitializing"}})}
+            for c in self.spec["containers"]
+        ]
+        status = {"phase": phase, "startTime": now(), "containerStatuses": containers, "podIP": self.services.address}
+        if failed_init:
+            status["message"] = f"init container {failed_init} failed"
+        self.api.patch(f"pods/{self.name}/status", {"status": status})
+
+    def _start(self, container: dict, volumes: dict[str, Path], own: dict[str, Path]) -> subprocess.Popen:
+        options = ["--rm", "--network", "host", "--name", self._container_name(container["name"])]
+        options += [word for name in NAMES for word in ("--add-host", f"{name}:{self.services.address}")]
+        variables = self.services.environment()
+        for entry in container.get("env", ()):
+            value = entry.get("value", "") if "valueFrom" not in entry else self._field(entry["valueFrom"])
+            variables[entry["name"]] = expanded(value, variables)
+        options += [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+        options += [word for inside, outside in own.items() for word in ("--volume", f"{outside}:{inside}")]
+        for mount in container.get("volumeMounts", ()):
+            outside = volumes[mount["name"]] / mount.get("subPath", "")
+            if not outside.exists():
+                outside.mkdir(parents=True)
+                outside.chmod(0o777)
+            options += ["--volume", f"{outside}:{mount['mountPath']}{':ro' if mount.get('readOnly') else ''}"]
+        options += self._security(container)
+        words = [expanded(word, variables) for word in [*container.get("command", ()), *container.get("args", ())]]
+        if container.get("command"):
+            options += ["--entrypoint", words.pop(0)]
+        with open(self.folder / f"{container['name']}.log", "a") as log:
+            return subprocess.Popen(
+                ["docker", "run", *options, container["image"], *words], stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _security(self, container: dict) -> list[str]:
+        context = self.spec.get("securityContext", {}) | container.get("securityContext", {})
+        options = ["--user", str(context["runAsUser"])] if "runAsUser" in context else []
+        options += [word for name in context.get("capabilities", {}).get("drop", ()) for word in ("--cap-drop", name)]
+        if context.get("allowPrivilegeEscalation") is False:
+            options += ["--security-opt", "no-new-privileges"]
+        return options
+
+    def _volume(self, volume: dict) -> Path:
+        if "persistentVolumeClaim" in volume:
+            return self.claims[volume["persistentVolumeClaim"]["claimName"]]
+        folder = self.folder / "volumes" / volume["name"]
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)  # as Kubernetes makes it
+        if "secret" in volume:
+            content = self.api.get(f"secrets/{volume['secret']['secretName']}")["data"]
+            for item in volume["secret"].get("items") or [{"key": key, "path": key} for key in content]:
+                (folder / item["path"]).write_bytes(base64.b64decode(content[item["key"]]))
+        return folder
+
+    def _field(self, source: dict) -> str:
+        metadata = self.manifest["metadata"]
+        known = {"metadata.name": metadata["name"], "metadata.uid": metadata["uid"], "metadata.namespace": NAMESPACE}
+        known |= {"spec.nodeName": NODE, "status.podIP": self.services.address}
+        return known[source["fieldRef"]["fieldPath"]]
+
+    def _container_name(self, name: str) -> str:
+        return f"{self.manifest['metadata']['uid']}-{name}"
+
+
+class Api:
+    """A client of Kubernetes's API, for one namespace."""
+
+    def __init__(self, url: str, token: str, authority: Path):
+        self._session = requests.Session()
+        self._session.verify, self._session.trust_env = str(authority), False
+        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._url = url
+
+    def get(self, path: str, group: str = "api/v1") -> dict:
+        """What there is at a path below the namespace."""
+        return self._send("GET", path, group)
+
+    def post(self, path: str, content: dict, group: str = "api/v1") -> dict:
+        """Makes something."""
+        return self._send("POST", path, group, json=content)
+
+    def make(self, path: str, content: dict) -> dict:
+        """Makes something outside the namespace."""
+        answer = self._session.post(f"{self._url}/{path}", json=content)
+        answer.raise_for_status()
+        return answer.json()
+
+    def patch(self, path: str, content: dict) -> dict:
+        """Merges into what there is."""
+        return self._send(
+            "PATCH", path, "api/v1", json=content, headers={"Content-Type": "application/merge-patch+json"}
+        )
+
+    def delete(self, path: str) -> None:
+        """Deletes at once."""
+        self._send("DELETE", path, "api/v1", params={"gracePeriodSeconds": 0})
+
+    def _send(self, method: str, path: str, group: str, **content) -> dict:
+        answer = self._session.request(method, f"{self._url}/{group}/namespaces/{NAMESPACE}/{path}", **content)
+        if answer.status_code not in (404, 409):
+            answer.raise_for_status()
+        return answer.json()
+
+
+def now() -> str:
+    """The time as Kubernetes writes it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,192 @@
+"""Kubeflow's server side on this machine: API server, controllers and Argo, on Kubernetes's own API server and etcd.
+
+KFP_SERVER names a folder with the programs, as `go build` makes them: `apiserver`, `persistence`, `scheduledworkflow`,
+`driver` and `launcher-v2` of kubeflow/pipelines, `workflow-controller` and `argoexec` of argoproj/argo-workflows, and
+`kube-apiserver`. Beside them lie, from the same sources, `config.json` of the API server, `argo-settings.yaml` (the
+manifests' workflow-controller-configmap) and `crds`. `etcd` and `mariadbd` are Debian's.
+"""
+
+import base64
+import contextlib
+import csv
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from kubeflow_kubelet import Api, Kubelet
+from kubeflow_pods import entered, own_files
+from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PORT, TOKEN, Services
+
+PROGRAMS_IMAGE = "kfp-programs:test"
+HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
+START_S = 120
+
+
+class Server:
+    """Kubeflow Pipelines.
+
+    Attributes:
+      url: of its API.
+      kubernetes: a client of Kubernetes's API.
+      volume: the folder that the claim `higgs` stands for.
+      kubelet: runs the pods.
+    """
+
+    def __init__(self, programs: Path, services: Services, folder: Path):
+        self._programs, self._services, self._folder = programs.absolute(), services, folder
+        self.url = f"http://{services.address}:{HTTP_PORT}"
+        self.volume = folder / "volume"
+        self._stack = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Server"]:
+        """Starts everything but ML Metadata and the object store, and stops it at the end."""
+        self.volume.mkdir()
+        self.volume.chmod(0o777)
+        with self._stack:
+            self._build_image()
+            self._start_database()
+            self._start_kubernetes()
+            self._stack.enter_context(
+                kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
+            )
+            self.kubelet = kubelet
+            self._start_kubeflow()
+            yield self
+
+    def log(self, program: str) -> str:
+        """The output of a program so far."""
+        return (self._folder / f"{program}.log").read_text()
+
+    def start(self, program: str, *arguments: str, in_pod: bool = True, **variables: str) -> subprocess.Popen:
+        """Starts a program; with `in_pod`, it finds what Kubernetes gives to a pod."""
+        command = [str(self._programs / program) if (self._programs / program).exists() else program, *arguments]
+        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        if in_pod:
+            folder = self._folder / "own" / program
+            shutil.rmtree(folder, ignore_errors=True)
+            command = entered(command, own_files(folder, self._services), folder)
+            variables |= self._services.environment() | {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
+        with open(self._folder / f"{program}.log", "a") as log:
+            process = subprocess.Popen(command, env=environment | variables, stdout=log, stderr=subprocess.STDOUT)
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return process
+
+    def _build_image(self) -> None:
+        folder = self._folder / "image"
+        folder.mkdir()
+        names = ("driver", "launcher-v2", "argoexec")
+        for name in names:
+            shutil.copy(self._programs / name, folder / name)
+        (folder / "Dockerfile").write_text(f"FROM debian:trixie-slim\nCOPY {' '.join(names)} /bin/\n")
+        command = ["docker", "build", "--quiet", "--tag", PROGRAMS_IMAGE, str(folder)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"DOCKER_BUILDKIT": "0"})
+
+    def _start_database(self) -> None:
+        data = self._folder / "database"
+        own = ["--no-defaults", f"--datadir={data}", "--user=root"]
+        subprocess.run(
+            ["mariadb-install-db", *own, "--auth-root-authentication-method=normal"], check=True, capture_output=True
+        )
+        grants = self._folder / "grants.sql"
+        grants.write_text(
+            "CREATE USER 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
+        )
+        own += [f"--socket={data}/socket", f"--bind-address={self._services.address}", f"--init-file={grants}"]
+        self.start("mariadbd", *own, f"--port={DATABASE_PORT}", "--skip-name-resolve", in_pod=False)
+
+    def _start_kubernetes(self) -> None:
+        address, folder = self._services.address, self._folder
+        etcd = f"http://{address}:{ETCD_PORT}"
+        peers = ("--listen-peer-urls", f"http://{address}:{ETCD_PORT + 1}")
+        own = ("--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd)
+        self.start("etcd", *own, *peers, in_pod=False)
+        key = rsa.generate_private_key(65537, 2048)
+        (folder / "accounts.pem").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        with open(folder / "tokens.csv", "w") as file:
+            csv.writer(file).writerow([TOKEN, "pod", "1", "system:masters"])
+        flags = {
+            "etcd-servers": etcd,
+            "bind-address": address,
+            "secure-port": KUBERNETES_PORT,
+            "advertise-address": "192.0.2.1",  # never dialled, but it may be no loopback address
+            "endpoint-reconciler-type": "none",
+            "tls-cert-file": self._services.authority,
+            "tls-private-key-file": self._services.authority.with_name("key.pem"),
+            "token-auth-file": folder / "tokens.csv",
+            "authorization-mode": "AlwaysAllow",
+            "service-account-issuer": "https://kubernetes.default.svc",
+            "service-account-key-file": folder / "accounts.pem",
+            "service-account-signing-key-file": folder / "accounts.pem",
+            "service-cluster-ip-range": "10.0.0.0/24",
+            "disable-admission-plugins": "ServiceAccount,DefaultStorageClass,TaintNodesByCondition",
+        }
+        self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()), in_pod=False)
+        url = f"https://{address}:{KUBERNETES_PORT}"
+        self.kubernetes = Api(url, TOKEN, self._services.authority)
+        answered(f"{url}/readyz", verify=str(self._services.authority), headers={"Authorization": f"Bearer {TOKEN}"})
+        for path in sorted((self._programs / "crds").glob("*.yaml")):
+            for definition in yaml.safe_load_all(path.read_text()):
+                self.kubernetes.make("apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        named = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}}
+        self.kubernetes.make("api/v1/namespaces", named)
+        keys = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
+        secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "mlpipeline-minio-artifact"}, "data": keys}
+        self.kubernetes.post("secrets", secret)
+        settings = yaml.safe_load((self._programs / "argo-settings.yaml").read_text())
+        filled = settings["data"]["artifactRepository"].replace("$(kfp-namespace)", NAMESPACE)
+        settings["data"]["artifactRepository"] = filled.replace("$(kfp-artifact-bucket-name)", BUCKET)
+        self.kubernetes.post("configmaps", settings)
+        host = {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
+        named = {"name": "metadata-grpc-configmap"}
+        self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
+
+    def _start_kubeflow(self) -> None:
+        (self._folder / "config").mkdir()
+        shutil.copy(self._programs / "config.json", self._folder / "config")
+        variables = {
+            "OBJECTSTORECONFIG_HOST": self._services.address,
+            "OBJECTSTORECONFIG_PORT": str(STORE_PORT),
+            "OBJECTSTORECONFIG_SECURE": "false",
+            "OBJECTSTORECONFIG_ACCESSKEY": KEYS["accesskey"],
+            "OBJECTSTORECONFIG_SECRETACCESSKEY": KEYS["secretkey"],
+            "OBJECTSTORECONFIG_REGION": "minio",
+            "DBCONFIG_MYSQLCONFIG_HOST": self._services.address,
+            "DBCONFIG_MYSQLCONFIG_USER": "root",
+            "V2_DRIVER_IMAGE": PROGRAMS_IMAGE,
+            "V2_LAUNCHER_IMAGE": PROGRAMS_IMAGE,
+            "PUBLISH_LOGS": "true",
+            "CLUSTER_DOMAIN": "cluster.local",
+        }
+        ports = (f"--httpPortFlag=:{HTTP_PORT}", f"--rpcPortFlag=:{GRPC_PORT}")
+        config = f"--config={self._folder / 'config'}"
+        self.start("apiserver", config, "-logtostderr=true", *ports, **variables)
+        executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
+        self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
+        answered(f"{self.url}/apis/v2beta1/healthz")
+        self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
+        self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+
+
+def answered(url: str, **options) -> None:
+    """Waits until a server answers."""
+    end = time.monotonic() + START_S
+    while True:
+        with contextlib.suppress(requests.ConnectionError):
+            if requests.get(url, **options).ok:
+                return
+        if time.monotonic() > end:
+            raise TimeoutError(url)
+        time.sleep(0.5)

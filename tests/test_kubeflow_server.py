@@ -1,0 +1,74 @@
+"""The command line against Kubeflow's own API server, whose runs Argo's controller takes through real pods.
+
+KFP_SERVER names the folder with the programs (see kubeflow_server.py), KFP_IMAGE the image of the tasks. It takes root,
+Docker, `etcd` and `mariadbd`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from conftest import higgs, make_rows, to_csv
+from kubeflow_server import Server
+from kubeflow_services import Services
+
+from kubeflow.parameters import TUNER
+from kubeflow.resources import NEEDS
+
+TASKS = set(NEEDS) - {TUNER}
+IMAGE = os.environ.get("KFP_IMAGE", "")
+EXAMPLE_GEN = "higgs-example-gen"
+VERSIONED = ("--data-version", "1")
+STATE = re.compile(r"^\d\d:\d\d:\d\d (\S+): (\w+)$", re.MULTILINE)
+START_S = 180  # for a schedule's next run
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("KFP_SERVER" not in os.environ, reason="KFP_SERVER names no folder with Kubeflow's server"),
+    pytest.mark.skipif(not IMAGE, reason="KFP_IMAGE names no image"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    services = Services(folder)
+    with services.running(has_server=True):
+        server = Server(Path(os.environ["KFP_SERVER"]), services, folder)
+        with server.running():
+            (server.volume / "small.csv").write_text(to_csv(make_rows(2000)))
+            yield server
+
+
+def kubeflow(server, *arguments) -> tuple[int, str]:
+    """`higgs kubeflow` with this server."""
+    return higgs("kubeflow", *arguments, "--endpoint", server.url)
+
+
+def pipeline(data: str = "/higgs/small.csv", *options: str) -> tuple:
+    """The options of a pipeline that takes little time."""
+    small = ("--simulated", "--architecture", "small", "--epochs", 2, "--min-improvement", -9)
+    return ("--image", IMAGE, "--data", data, *small, "--output", "/higgs", "--volume", "higgs:/higgs", *options)
+
+
+def states(output: str) -> dict[str, str]:
+    """The last state of each task, and of the run, that the command line showed."""
+    return dict(STATE.findall(output))
+
+
+@pytest.fixture(scope="module")
+def submitted(server) -> str:
+    """What the command line showed of a run that it followed."""
+    code, output = kubeflow(server, "submit", "--wait", *pipeline(), *VERSIONED)
+    assert code == 0, output
+    return output
+
+
+def test_submitted_run_succeeds_task_by_task(submitted):
+    assert states(submitted) == dict.fromkeys([*TASKS, "run"], "succeeded")
+
+
+def test_its_model_is_pushed_to_the_volume(server, submitted):
+    [version] = (server.volume / "serving" / "higgs").iterdir()
+    assert (version / "saved_model.pb").exists()
