@@ -119,8 +119,8 @@ ARCHITECTURES = {
     "combined": Architecture(_LARGE, l2=1e-4, dropout=0.5),
     "combined_bn": Architecture(_LARGE, l2=1e-4, dropout=0.5, batch_norm=True),
     "physics": Architecture(_LARGE, l2=1e-4, dropout=0.5, inputs="physics"),
-    "simulated": Architecture(_LARGE, "swish", dropout=0.3, pretrain=10_000_000),
-    "pretrained": Architecture(_LARGE, "swish", dropout=0.3, inputs="physics", pretrain=10_000_000),
+    "simulated": Architecture(_LARGE, "swish", dropout=0.1, pretrain=10_000_000),
+    "pretrained": Architecture(_LARGE, "swish", dropout=0.1, inputs="physics", pretrain=10_000_000),
 }
 
 
