@@ -155,7 +155,7 @@ def write_requests(path: str, requests: list[predict_pb2.PredictRequest]) -> Non
     with tf.io.TFRecordWriter(path) as writer:
         for request in requests:
             log = prediction_log_pb2.PredictLog(request=request)
-            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString(deterministic=True))
 
 
 def _first_line(error: Exception) -> str:
