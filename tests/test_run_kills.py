@@ -191,16 +191,15 @@ def kill_and_run_again(recorded: Recorded, forks: Forks, files: Files) -> None:
     check_again(recorded, file_history.look(recorded.output))
 
 
-def try_all(recorded: Recorded, forks: Forks, states) -> int:
+def try_all(recorded: Recorded, forks: Forks, states) -> None:
     """Runs again after every one of these kills; tells of all that went wrong."""
-    n, faults = 0, {}
-    for n, (operation, files) in enumerate(states, 1):
+    faults = {}
+    for operation, files in states:
         try:
             kill_and_run_again(recorded, forks, files)
         except AssertionError as error:
             faults[operation] = str(error)
     assert not faults, "\n".join(f"killed after {operation}: {error}" for operation, error in faults.items())
-    return n
 
 
 def spread(items: list, n: int) -> list:
