@@ -11,11 +11,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
-from conftest import Run, make_rows, to_csv
+from conftest import SHORT_RUN, Run, make_rows, to_csv
 from kubeflow_argo import PodFailed, Workflow
 from kubeflow_cluster import Cluster
 from kubeflow_pods import refusal
@@ -59,9 +60,22 @@ VERSIONED = ("--data-version", "1")
 
 
 @pytest.fixture(scope="module")
-def parameters(cluster, blessed_run: Run) -> dict:
-    """Run-time parameters for the rows and settings of `blessed_run`."""
-    [data] = (blessed_run.folder / "data").glob("*.csv")
+def local_run(request, tmp_path_factory) -> Run:
+    """A blessed run of `higgs run`, where the tasks run as well: on this machine, or in the image."""
+    if not IMAGE:
+        return request.getfixturevalue("blessed_run")
+    folder = tmp_path_factory.mktemp("local")
+    folder.chmod(0o777)
+    command = ["docker", "run", "--rm", "--volume", f"{folder}:/local", IMAGE]
+    command += ["higgs", "run", *SHORT_RUN, "--output", "/local/runs"]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Run(result.returncode, result.stdout, folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def parameters(cluster, local_run: Run) -> dict:
+    """Run-time parameters for the rows and settings of `local_run`."""
+    [data] = (local_run.folder / "data").glob("*.csv")
     shutil.copy(data, cluster.volume / "rows.csv")
     return {"architecture": "medium", "epochs": 30.0}
 
@@ -86,8 +100,8 @@ def test_every_task_succeeds_at_its_first_attempt(run):
     assert run.attempts == dict.fromkeys(executors(TASKS), 1)
 
 
-def test_figures_are_those_of_a_local_run(cluster, run, blessed_run, tmp_path):
-    verdict = blessed_run.first_summary["verdict"]
+def test_figures_are_those_of_a_local_run(cluster, run, local_run, tmp_path):
+    verdict = local_run.first_summary["verdict"]
     outputs = cluster.outputs(run, "higgs-evaluator")
     assert properties(outputs["blessing"])["blessed"] == verdict["blessed"] == 1
     for name, content in cluster.objects(outputs["evaluation"].uri).items():
