@@ -141,8 +141,8 @@ class Workflow:
         }
         [initial] = template["initContainers"]
         copied = {mount["mountPath"]: mounts[mount["mountPath"]] for mount in initial["volumeMounts"]}
-        launcher = str(self._programs / initial["command"][0])
-        self._pod(Container([launcher, *initial["args"]], {}, copied), path)
+        program, *words = [*initial["command"], *initial.get("args", ())]  # 2.4 has all in the command
+        self._pod(Container([str(self._programs / program), *words], {}, copied), path)
         command = [*patched["command"], *patched.get("args", ())]
         self._pod(Container(command, variables, mounts, self._image), path)
 

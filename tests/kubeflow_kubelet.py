@@ -59,10 +59,15 @@ class Kubelet:
                         self._known[uid].kill()
                     self.api.delete(f"pods/{name}")
                 elif uid not in self._known:
-                    self.api.post(f"pods/{name}/binding", {"kind": "Binding", "target": {"kind": "Node", "name": NODE}})
+                    self._bind(name)
                     pod = Pod(manifest, self._services, self._folder / name, self._claims, self.api)
                     self._known[uid] = pod
                     threading.Thread(target=pod.run, daemon=True).start()
+
+    def _bind(self, name: str) -> None:
+        target = {"kind": "Node", "apiVersion": "v1", "name": NODE}
+        binding = {"kind": "Binding", "apiVersion": "v1", "metadata": {"name": name}, "target": target}
+        self.api.post(f"pods/{name}/binding", binding)
 
 
 @dataclasses.dataclass
@@ -222,8 +227,8 @@ class Api:
 
     def _send(self, method: str, path: str, group: str, **content) -> dict:
         answer = self._session.request(method, f"{self._url}/{group}/namespaces/{NAMESPACE}/{path}", **content)
-        if answer.status_code not in (404, 409):
-            answer.raise_for_status()
+        if not answer.ok and answer.status_code not in (404, 409):
+            raise RuntimeError(f"{method} {path}: {answer.text}")
         return answer.json()
 
 

@@ -25,6 +25,7 @@ from kubeflow_pods import entered, own_files
 from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PORT, TOKEN, Services
 
 PROGRAMS_IMAGE = "kfp-programs:test"
+TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
 START_S = 120
 
@@ -72,7 +73,11 @@ class Server:
         if in_pod:
             folder = self._folder / "own" / program
             shutil.rmtree(folder, ignore_errors=True)
-            command = entered(command, own_files(folder, self._services), folder)
+            mounts = own_files(folder, self._services) | {TOKENS: folder / "tokens"}
+            (folder / "tokens").mkdir()
+            for name in ("persistenceagent", "scheduledworkflow"):
+                (folder / "tokens" / f"{name}-sa-token").write_text(TOKEN)
+            command = entered(command, mounts, folder)
             variables |= self._services.environment() | {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
         with open(self._folder / f"{program}.log", "a") as log:
             process = subprocess.Popen(command, env=environment | variables, stdout=log, stderr=subprocess.STDOUT)
@@ -98,7 +103,7 @@ class Server:
         )
         grants = self._folder / "grants.sql"
         grants.write_text(
-            "CREATE USER 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
+            "CREATE USER 'root'@'%' IDENTIFIED BY '';\nGRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
         own += [f"--socket={data}/socket", f"--bind-address={self._services.address}", f"--init-file={grants}"]
         self.start("mariadbd", *own, f"--port={DATABASE_PORT}", "--skip-name-resolve", in_pod=False)
