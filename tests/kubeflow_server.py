@@ -35,6 +35,7 @@ class Server:
 
     Attributes:
       url: of its API.
+      authority: the file of the certificate of all that speaks HTTPS.
       kubernetes: a client of Kubernetes's API.
       volume: the folder that the claim `higgs` stands for.
       kubelet: runs the pods.
@@ -43,6 +44,7 @@ class Server:
     def __init__(self, programs: Path, services: Services, folder: Path):
         self._programs, self._services, self._folder = programs.absolute(), services, folder
         self.url = f"http://{services.address}:{HTTP_PORT}"
+        self.authority = services.authority
         self.volume = folder / "volume"
         self._stack = contextlib.ExitStack()
 
@@ -59,7 +61,20 @@ class Server:
                 kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
             )
             self.kubelet = kubelet
-            self._start_kubeflow()
+            self._start_api()
+            self._start_controllers()
+            yield self
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator["Server"]:
+        """Starts the API alone, as an administrator of several users has it: by HTTPS, for those with a token."""
+        own = self.authority
+        flags = (f"--tlsCertPath={own}", f"--tlsCertKeyPath={own.with_name('key.pem')}")
+        self.url = self.url.replace("http:", "https:")
+        with self._stack:
+            self._start_database()
+            self._start_kubernetes()
+            self._start_api(*flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
             yield self
 
     def log(self, program: str) -> str:
@@ -132,6 +147,7 @@ class Server:
             "tls-private-key-file": self._services.authority.with_name("key.pem"),
             "token-auth-file": folder / "tokens.csv",
             "authorization-mode": "AlwaysAllow",
+            "api-audiences": "https://kubernetes.default.svc,pipelines.kubeflow.org",
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-account-key-file": folder / "accounts.pem",
             "service-account-signing-key-file": folder / "accounts.pem",
@@ -158,10 +174,10 @@ class Server:
         named = {"name": "metadata-grpc-configmap"}
         self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
 
-    def _start_kubeflow(self) -> None:
+    def _start_api(self, *flags: str, **variables: str) -> None:
         (self._folder / "config").mkdir()
         shutil.copy(self._programs / "config.json", self._folder / "config")
-        variables = {
+        variables |= {
             "OBJECTSTORECONFIG_HOST": self._services.address,
             "OBJECTSTORECONFIG_PORT": str(STORE_PORT),
             "OBJECTSTORECONFIG_SECURE": "false",
@@ -177,10 +193,12 @@ class Server:
         }
         ports = (f"--httpPortFlag=:{HTTP_PORT}", f"--rpcPortFlag=:{GRPC_PORT}")
         config = f"--config={self._folder / 'config'}"
-        self.start("apiserver", config, "-logtostderr=true", *ports, **variables)
+        self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
+        answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
+
+    def _start_controllers(self) -> None:
         executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
-        answered(f"{self.url}/apis/v2beta1/healthz")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
         self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
 
