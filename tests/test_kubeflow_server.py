@@ -6,6 +6,7 @@ Docker, `etcd` and `mariadbd`.
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_cache_stands_in_where_the_data_have_a_version(server, submitted):
     code, output = kubeflow(server, "submit", "--wait", *pipeline(), *VERSIONED)
     assert code == 0, output
     assert states(output)["run"] == "succeeded"
-    [workflow] = [newest := max(server.workflows(), key=lambda found: found["metadata"]["creationTimestamp"])]
+    newest = max(server.workflows(), key=lambda found: found["metadata"]["creationTimestamp"])
     ran = {node["displayName"] for node in newest["status"]["nodes"].values() if node["type"] == "Pod"}
     assert f"{EXAMPLE_GEN}-driver" in ran
 
