@@ -81,6 +81,10 @@ class Server:
         """The output of a program so far."""
         return (self._folder / f"{program}.log").read_text()
 
+    def workflows(self) -> list[dict]:
+        """Argo's workflows, as Kubernetes's API has them."""
+        return self.kubernetes.get("workflows", "apis/argoproj.io/v1alpha1")["items"]
+
     def start(self, program: str, *arguments: str, in_pod: bool = True, **variables: str) -> subprocess.Popen:
         """Starts a program; with `in_pod`, it finds what Kubernetes gives to a pod."""
         command = [str(self._programs / program) if (self._programs / program).exists() else program, *arguments]
