@@ -61,7 +61,7 @@ class Server:
                 kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
             )
             self.kubelet = kubelet
-            self._start_api()
+            self._start_api(HTTP_PORT, GRPC_PORT)
             self._start_controllers()
             yield self
 
@@ -70,11 +70,12 @@ class Server:
         """Starts the API alone, as an administrator of several users has it: by HTTPS, for those with a token."""
         own = self.authority
         flags = (f"--tlsCertPath={own}", f"--tlsCertKeyPath={own.with_name('key.pem')}")
-        self.url = self.url.replace("http:", "https:")
+        http, grpc = HTTP_PORT + 10, GRPC_PORT + 10  # no pod calls
+        self.url = f"https://{self._services.address}:{http}"
         with self._stack:
             self._start_database()
             self._start_kubernetes()
-            self._start_api(*flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
+            self._start_api(http, grpc, *flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
             yield self
 
     def log(self, program: str) -> str:
@@ -178,7 +179,7 @@ class Server:
         named = {"name": "metadata-grpc-configmap"}
         self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
 
-    def _start_api(self, *flags: str, **variables: str) -> None:
+    def _start_api(self, http: int, grpc: int, *flags: str, **variables: str) -> None:
         (self._folder / "config").mkdir()
         shutil.copy(self._programs / "config.json", self._folder / "config")
         variables |= {
@@ -195,7 +196,7 @@ class Server:
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
-        ports = (f"--httpPortFlag=:{HTTP_PORT}", f"--rpcPortFlag=:{GRPC_PORT}")
+        ports = (f"--httpPortFlag=:{http}", f"--rpcPortFlag=:{grpc}")
         config = f"--config={self._folder / 'config'}"
         self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
         answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
