@@ -11,7 +11,10 @@ import contextlib
 import csv
 import os
 import shutil
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,9 @@ from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PO
 PROGRAMS_IMAGE = "kfp-programs:test"
 TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
+LISTENS_AT = 20_000  # added to both ports of the API server, which listens at every address
+TOKENS = "/run/secrets/kubeflow/tokens"  # of its controllers
+CONTROLLERS = {"persistence": "persistenceagent", "scheduledworkflow": "scheduledworkflow"}
 START_S = 120
 
 
@@ -179,7 +185,9 @@ class Server:
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
-        ports = (f"--httpPortFlag=:{HTTP_PORT}", f"--rpcPortFlag=:{GRPC_PORT}")
+        for port in (HTTP_PORT, GRPC_PORT):
+            self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", port + LISTENS_AT)))
+        ports = (f"--httpPortFlag=:{HTTP_PORT + LISTENS_AT}", f"--rpcPortFlag=:{GRPC_PORT + LISTENS_AT}")
         config = f"--config={self._folder / 'config'}"
         self.start("apiserver", config, "-logtostderr=true", *ports, **variables)
         executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
@@ -187,6 +195,32 @@ class Server:
         answered(f"{self.url}/apis/v2beta1/healthz")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
         self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+
+
+@contextlib.contextmanager
+def forwarded(source: tuple[str, int], target: tuple[str, int]) -> Iterator[None]:
+    """Hands connections at one address over to another."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError), socket.create_connection(target) as other:
+                threading.Thread(target=copy, args=(other, self.request), daemon=True).start()
+                copy(self.request, other)
+
+    server = socketserver.ThreadingTCPServer(source, Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Hands on what a connection sends, to its end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def answered(url: str, **options) -> None:
