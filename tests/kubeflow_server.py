@@ -11,7 +11,10 @@ import contextlib
 import csv
 import os
 import shutil
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PO
 PROGRAMS_IMAGE = "kfp-programs:test"
 TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
+LISTENS_AT = 20_000  # added to both ports of the API server, which listens at every address
 START_S = 120
 
 
@@ -61,7 +65,7 @@ class Server:
                 kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
             )
             self.kubelet = kubelet
-            self._start_api(HTTP_PORT, GRPC_PORT)
+            self._start_api()
             self._start_controllers()
             yield self
 
@@ -70,12 +74,11 @@ class Server:
         """Starts the API alone, as an administrator of several users has it: by HTTPS, for those with a token."""
         own = self.authority
         flags = (f"--tlsCertPath={own}", f"--tlsCertKeyPath={own.with_name('key.pem')}")
-        http, grpc = HTTP_PORT + 10, GRPC_PORT + 10  # no pod calls
-        self.url = f"https://{self._services.address}:{http}"
+        self.url = self.url.replace("http:", "https:")
         with self._stack:
             self._start_database()
             self._start_kubernetes()
-            self._start_api(http, grpc, *flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
+            self._start_api(*flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
             yield self
 
     def log(self, program: str) -> str:
@@ -179,7 +182,7 @@ class Server:
         named = {"name": "metadata-grpc-configmap"}
         self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
 
-    def _start_api(self, http: int, grpc: int, *flags: str, **variables: str) -> None:
+    def _start_api(self, *flags: str, **variables: str) -> None:
         (self._folder / "config").mkdir()
         shutil.copy(self._programs / "config.json", self._folder / "config")
         variables |= {
@@ -193,10 +196,14 @@ class Server:
             "DBCONFIG_MYSQLCONFIG_USER": "root",
             "V2_DRIVER_IMAGE": PROGRAMS_IMAGE,
             "V2_LAUNCHER_IMAGE": PROGRAMS_IMAGE,
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": self._services.address,  # not there, nor needed
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": "1",
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
-        ports = (f"--httpPortFlag=:{http}", f"--rpcPortFlag=:{grpc}")
+        for port in (HTTP_PORT, GRPC_PORT):
+            self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", port + LISTENS_AT)))
+        ports = (f"--httpPortFlag=:{HTTP_PORT + LISTENS_AT}", f"--rpcPortFlag=:{GRPC_PORT + LISTENS_AT}")
         config = f"--config={self._folder / 'config'}"
         self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
         answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
@@ -206,6 +213,32 @@ class Server:
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
         self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+
+
+@contextlib.contextmanager
+def forwarded(source: tuple[str, int], target: tuple[str, int]) -> Iterator[None]:
+    """Hands connections at one address over to another."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError), socket.create_connection(target) as other:
+                threading.Thread(target=copy, args=(other, self.request), daemon=True).start()
+                copy(self.request, other)
+
+    server = socketserver.ThreadingTCPServer(source, Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Hands on what a connection sends, to its end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def answered(url: str, **options) -> None:
