@@ -30,7 +30,6 @@ from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PO
 PROGRAMS_IMAGE = "kfp-programs:test"
 TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
-LISTENS_AT = 20_000  # added to both ports of the API server, which listens at every address
 START_S = 120
 
 
@@ -201,9 +200,11 @@ class Server:
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
-        for port in (HTTP_PORT, GRPC_PORT):
-            self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", port + LISTENS_AT)))
-        ports = (f"--httpPortFlag=:{HTTP_PORT + LISTENS_AT}", f"--rpcPortFlag=:{GRPC_PORT + LISTENS_AT}")
+        ports = []  # the API server listens at every address
+        for flag, port in (("httpPortFlag", HTTP_PORT), ("rpcPortFlag", GRPC_PORT)):
+            own = free_port()
+            self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", own)))
+            ports.append(f"--{flag}=:{own}")
         config = f"--config={self._folder / 'config'}"
         self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
         answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
@@ -213,6 +214,13 @@ class Server:
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
         self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
 
 
 @contextlib.contextmanager
