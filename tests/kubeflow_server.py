@@ -31,8 +31,6 @@ PROGRAMS_IMAGE = "kfp-programs:test"
 TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
 LISTENS_AT = 20_000  # added to both ports of the API server, which listens at every address
-TOKENS = "/run/secrets/kubeflow/tokens"  # of its controllers
-CONTROLLERS = {"persistence": "persistenceagent", "scheduledworkflow": "scheduledworkflow"}
 START_S = 120
 
 
@@ -163,6 +161,7 @@ class Server:
         settings = yaml.safe_load((self._programs / "argo-settings.yaml").read_text())
         filled = settings["data"]["artifactRepository"].replace("$(kfp-namespace)", NAMESPACE)
         settings["data"]["artifactRepository"] = filled.replace("$(kfp-artifact-bucket-name)", BUCKET)
+        settings["data"]["metricsConfig"] = "enabled: false\n"  # its port may be taken here
         self.kubernetes.post("configmaps", settings)
         host = {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
         named = {"name": "metadata-grpc-configmap"}
@@ -182,6 +181,8 @@ class Server:
             "DBCONFIG_MYSQLCONFIG_USER": "root",
             "V2_DRIVER_IMAGE": PROGRAMS_IMAGE,
             "V2_LAUNCHER_IMAGE": PROGRAMS_IMAGE,
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": self._services.address,  # not there, nor needed
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": "1",
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
@@ -194,7 +195,13 @@ class Server:
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
         answered(f"{self.url}/apis/v2beta1/healthz")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
-        self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+        self.start(
+            "scheduledworkflow",
+            f"--namespace={NAMESPACE}",
+            "--logtostderr=true",
+            "--metricsPort=9091",
+            CRON_SCHEDULE_TIMEZONE="UTC",
+        )
 
 
 @contextlib.contextmanager
