@@ -103,8 +103,7 @@ class Server:
             variables |= self._services.environment() | {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
         with open(self._folder / f"{program}.log", "a") as log:
             process = subprocess.Popen(command, env=environment | variables, stdout=log, stderr=subprocess.STDOUT)
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
+        self._stack.callback(stop, process)
         return process
 
     def _build_image(self) -> None:
@@ -176,6 +175,7 @@ class Server:
         settings = yaml.safe_load((self._programs / "argo-settings.yaml").read_text())
         filled = settings["data"]["artifactRepository"].replace("$(kfp-namespace)", NAMESPACE)
         settings["data"]["artifactRepository"] = filled.replace("$(kfp-artifact-bucket-name)", BUCKET)
+        settings["data"]["metricsConfig"] = "enabled: false\n"  # its port may be taken here
         self.kubernetes.post("configmaps", settings)
         host = {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
         named = {"name": "metadata-grpc-configmap"}
@@ -213,7 +213,23 @@ class Server:
         executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
-        self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+        self.start(
+            "scheduledworkflow",
+            f"--namespace={NAMESPACE}",
+            "--logtostderr=true",
+            "--metricsPort=9091",
+            CRON_SCHEDULE_TIMEZONE="UTC",
+        )
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ends a program, by force if it takes its time: Kubeflow's API server may wait for ever."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

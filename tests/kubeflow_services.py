@@ -31,7 +31,7 @@ METADATA_PORT, CACHE_PORT, STORE_PORT, KUBERNETES_PORT = 8080, 8887, 9000, 6443
 NAMES = [
     f"{service}{domain}"
     for service in ("metadata-grpc-service", "ml-pipeline", "seaweedfs", "minio-service")
-    for domain in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc.cluster.local")
+    for domain in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc", f".{NAMESPACE}.svc.cluster.local")
 ]
 CONFIG_MAPS = {
     "metadata-grpc-configmap": {

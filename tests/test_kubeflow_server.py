@@ -49,7 +49,7 @@ def kubeflow(server, *arguments) -> tuple[int, str]:
 
 def pipeline(data: str = "/higgs/small.csv", *options: str) -> tuple:
     """The options of a pipeline that takes little time."""
-    small = ("--simulated", "--architecture", "small", "--epochs", 2, "--min-improvement", -9)
+    small = ("--simulated", "--architecture", "small", "--epochs", 2)
     return ("--image", IMAGE, "--data", data, *small, "--output", "/higgs", "--volume", "higgs:/higgs", *options)
 
 
