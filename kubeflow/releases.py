@@ -1,8 +1,9 @@
 """What Kubeflow's driver and launcher make of a task's inputs and outputs, release by release.
 
 Read in their sources (kubeflow/pipelines, backend/src/v2: driver/driver.go, component/launcher_v2.go,
-metadata/client.go and converter.go) at the tags 2.4.0, 2.5.0, 2.15.0 and 2.17.0; `next` is the branch mlmd-removal of
-July 2026, which has no ML Metadata.
+metadata/client.go and converter.go) at the tags 2.4.0, 2.5.0, 2.15.0 and 2.17.0, and held to what their programs do by
+tests/test_kubeflow_inputs.py. 2.14.4 keeps the rules of 2.5, 2.16.1 has those of 2.17. `next` is the branch
+mlmd-removal of July 2026, which has no ML Metadata; only read.
 """
 
 import dataclasses

@@ -10,14 +10,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def self_signed(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
-    """The file of a new certificate for an IP address, and a server's context that has it and its key."""
+def self_signed(folder: Path, address: str, *names: str) -> tuple[Path, ssl.SSLContext]:
+    """The file of a new certificate for an IP address and hosts' names, and a server's context that has it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "higgs")])
+    here = x509.IPAddress(ipaddress.ip_address(address))
     now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
+        .add_extension(x509.SubjectAlternativeName([here, *map(x509.DNSName, names)]), False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "ca.pem"

@@ -11,7 +11,10 @@ import contextlib
 import csv
 import os
 import shutil
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +38,7 @@ class Server:
 
     Attributes:
       url: of its API.
+      authority: the file of the certificate of all that speaks HTTPS.
       kubernetes: a client of Kubernetes's API.
       volume: the folder that the claim `higgs` stands for.
       kubelet: runs the pods.
@@ -43,6 +47,7 @@ class Server:
     def __init__(self, programs: Path, services: Services, folder: Path):
         self._programs, self._services, self._folder = programs.absolute(), services, folder
         self.url = f"http://{services.address}:{HTTP_PORT}"
+        self.authority = services.authority
         self.volume = folder / "volume"
         self._stack = contextlib.ExitStack()
 
@@ -59,12 +64,29 @@ class Server:
                 kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
             )
             self.kubelet = kubelet
-            self._start_kubeflow()
+            self._start_api()
+            self._start_controllers()
+            yield self
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator["Server"]:
+        """Starts the API alone, as an administrator of several users has it: by HTTPS, for those with a token."""
+        own = self.authority
+        flags = (f"--tlsCertPath={own}", f"--tlsCertKeyPath={own.with_name('key.pem')}")
+        self.url = self.url.replace("http:", "https:")
+        with self._stack:
+            self._start_database()
+            self._start_kubernetes()
+            self._start_api(*flags, MULTIUSER="true", SSL_CERT_FILE=str(own))
             yield self
 
     def log(self, program: str) -> str:
         """The output of a program so far."""
         return (self._folder / f"{program}.log").read_text()
+
+    def workflows(self) -> list[dict]:
+        """Argo's workflows, as Kubernetes's API has them."""
+        return self.kubernetes.get("workflows", "apis/argoproj.io/v1alpha1")["items"]
 
     def start(self, program: str, *arguments: str, in_pod: bool = True, **variables: str) -> subprocess.Popen:
         """Starts a program; with `in_pod`, it finds what Kubernetes gives to a pod."""
@@ -81,8 +103,7 @@ class Server:
             variables |= self._services.environment() | {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
         with open(self._folder / f"{program}.log", "a") as log:
             process = subprocess.Popen(command, env=environment | variables, stdout=log, stderr=subprocess.STDOUT)
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
+        self._stack.callback(stop, process)
         return process
 
     def _build_image(self) -> None:
@@ -132,6 +153,7 @@ class Server:
             "tls-private-key-file": self._services.authority.with_name("key.pem"),
             "token-auth-file": folder / "tokens.csv",
             "authorization-mode": "AlwaysAllow",
+            "api-audiences": "https://kubernetes.default.svc,pipelines.kubeflow.org",
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-account-key-file": folder / "accounts.pem",
             "service-account-signing-key-file": folder / "accounts.pem",
@@ -153,15 +175,16 @@ class Server:
         settings = yaml.safe_load((self._programs / "argo-settings.yaml").read_text())
         filled = settings["data"]["artifactRepository"].replace("$(kfp-namespace)", NAMESPACE)
         settings["data"]["artifactRepository"] = filled.replace("$(kfp-artifact-bucket-name)", BUCKET)
+        settings["data"]["metricsConfig"] = "enabled: false\n"  # its port may be taken here
         self.kubernetes.post("configmaps", settings)
         host = {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
         named = {"name": "metadata-grpc-configmap"}
         self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
 
-    def _start_kubeflow(self) -> None:
+    def _start_api(self, *flags: str, **variables: str) -> None:
         (self._folder / "config").mkdir()
         shutil.copy(self._programs / "config.json", self._folder / "config")
-        variables = {
+        variables |= {
             "OBJECTSTORECONFIG_HOST": self._services.address,
             "OBJECTSTORECONFIG_PORT": str(STORE_PORT),
             "OBJECTSTORECONFIG_SECURE": "false",
@@ -172,17 +195,74 @@ class Server:
             "DBCONFIG_MYSQLCONFIG_USER": "root",
             "V2_DRIVER_IMAGE": PROGRAMS_IMAGE,
             "V2_LAUNCHER_IMAGE": PROGRAMS_IMAGE,
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": self._services.address,  # not there, nor needed
+            "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": "1",
             "PUBLISH_LOGS": "true",
             "CLUSTER_DOMAIN": "cluster.local",
         }
-        ports = (f"--httpPortFlag=:{HTTP_PORT}", f"--rpcPortFlag=:{GRPC_PORT}")
+        ports = []  # the API server listens at every address
+        for flag, port in (("httpPortFlag", HTTP_PORT), ("rpcPortFlag", GRPC_PORT)):
+            own = free_port()
+            self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", own)))
+            ports.append(f"--{flag}=:{own}")
         config = f"--config={self._folder / 'config'}"
-        self.start("apiserver", config, "-logtostderr=true", *ports, **variables)
+        self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
+        answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
+
+    def _start_controllers(self) -> None:
         executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
         self.start("workflow-controller", *executor, ARGO_NAMESPACE=NAMESPACE, LEADER_ELECTION_DISABLE="true")
-        answered(f"{self.url}/apis/v2beta1/healthz")
         self.start("persistence", f"--namespace={NAMESPACE}", "--logtostderr=true")
-        self.start("scheduledworkflow", f"--namespace={NAMESPACE}", "--logtostderr=true", CRON_SCHEDULE_TIMEZONE="UTC")
+        self.start(
+            "scheduledworkflow",
+            f"--namespace={NAMESPACE}",
+            "--logtostderr=true",
+            "--metricsPort=9091",
+            CRON_SCHEDULE_TIMEZONE="UTC",
+        )
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ends a program, by force if it takes its time: Kubeflow's API server may wait for ever."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def forwarded(source: tuple[str, int], target: tuple[str, int]) -> Iterator[None]:
+    """Hands connections at one address over to another."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError), socket.create_connection(target) as other:
+                threading.Thread(target=copy, args=(other, self.request), daemon=True).start()
+                copy(self.request, other)
+
+    server = socketserver.ThreadingTCPServer(source, Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Hands on what a connection sends, to its end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def answered(url: str, **options) -> None:

@@ -31,7 +31,7 @@ METADATA_PORT, CACHE_PORT, STORE_PORT, KUBERNETES_PORT = 8080, 8887, 9000, 6443
 NAMES = [
     f"{service}{domain}"
     for service in ("metadata-grpc-service", "ml-pipeline", "seaweedfs", "minio-service")
-    for domain in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc.cluster.local")
+    for domain in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc", f".{NAMESPACE}.svc.cluster.local")
 ]
 CONFIG_MAPS = {
     "metadata-grpc-configmap": {
@@ -57,7 +57,7 @@ class Services:
     def __init__(self, folder: Path):
         number = os.getpid()
         self.address = f"127.{number >> 16 & 63 | 64}.{number >> 8 & 255}.{number & 255}"
-        self.authority, self._context = self_signed(folder, self.address)
+        self.authority, self._context = self_signed(folder, self.address, *NAMES)
         self._database = metadata_store_pb2.ConnectionConfig()
         self._database.sqlite.SetInParent()  # in memory
         self.tasks: dict[bytes, bytes] = {}
