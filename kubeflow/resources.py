@@ -20,8 +20,9 @@ class Needs:
       memory_gb: what the pod asks for and is held to, in units of 10^9 bytes: 4.3 is 4 GiB.
       accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
       n_accelerators: how many of them.
-      retries: how often a failed pod is tried again. A deleted one, as with a drained or preempted machine, is not:
-        Argo takes that for an error, by default retries failures only, and a pipeline spec cannot ask for more.
+      retries: how often a pod is tried again. Which ones is Argo's policy, which a pipeline spec cannot set: by Argo's
+        own default those that failed; as Kubeflow 2.17.0 sets Argo up, only those that Argo calls errors, such as
+        deleted ones on a drained or preempted machine.
       backoff_s: seconds before the first retry, doubled for each further one.
       cached: whether an earlier result for the same inputs, parameters and image may stand in.
       mounted: whether the volumes are mounted, as for what reads or writes outside of the artifact store.
