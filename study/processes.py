@@ -35,7 +35,7 @@ def side_by_side(
     A process that dies, as for want of memory, leaves its work to this one.
 
     Args:
-      here: does the work in this process, which need not wait for others to start.
+      here: does the work in this process, which need not wait for others to start; the first item is done here.
       there: does it in the others, each of which has a copy of it and one thread of TensorFlow's.
       items: picklable.
       n_processes: this one included.
@@ -43,11 +43,11 @@ def side_by_side(
     waiting, done = collections.deque(items), queue.SimpleQueue()
     n_left = len(waiting)
     n_others = min(n_processes, n_left) - 1
+    item = _take(waiting)
     with _others(there, n_others) if n_others > 0 else contextlib.nullcontext() as pool:
         for _ in range(n_others):
             _hand_out(pool, waiting, done)
         while n_left:
-            item = _take(waiting)
             if item is not None:
                 here(item)
                 n_left -= 1
@@ -61,6 +61,7 @@ def side_by_side(
                 future.result()
                 n_left -= 1
                 yield item
+            item = _take(waiting)
 
 
 def _take(waiting: collections.deque):

@@ -126,7 +126,7 @@ class Trainings:
         tasks = [
             task for repeat in range(self._n_repeats) for variant in variants for task in self._tasks(variant, repeat)
         ]
-        missing = [task for task in tasks if self._kept(task) is None]
+        missing = list({self._path(task): task for task in tasks if self._kept(task) is None}.values())
         bar = tqdm(total=len(missing), unit="training", file=sys.stdout, dynamic_ncols=True, smoothing=0.1)
 
         def train_here(task: Task) -> None:
@@ -140,13 +140,14 @@ class Trainings:
         return [self._result(variant) for variant in variants]
 
     def _phases(self, tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
-        """The tasks that can be trained at once, and those that take up the pretraining of one of these."""
-        first, later = {}, []
+        """The tasks that can be trained at once, pretrainings first, and those that take up one of them."""
+        pretraining, at_once, later = {}, [], []
         for task in tasks:
-            pretrained = self._pretrained_path(task) if task.variant.architecture.pretrain else self._path(task)
-            if first.setdefault(pretrained, task) is not task and self._pretrained(task) is None:
+            if not task.variant.architecture.pretrain or self._pretrained(task) is not None:
+                at_once.append(task)
+            elif pretraining.setdefault(self._pretrained_path(task), task) is not task:
                 later.append(task)
-        return [task for task in tasks if task not in later], later
+        return [*pretraining.values(), *at_once], later
 
     def _numbers(self) -> Sequence[int | None]:
         """The numbers of the folds; None alone where there are none."""

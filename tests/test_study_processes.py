@@ -44,7 +44,7 @@ def wait_for(paths) -> None:
 def test_each_item_is_worked_on_once_by_several_processes(tmp_path):
     def here(item):
         note(item)
-        wait_for([tmp_path / "0"])  # nothing is learned from a process that did all before the other one began
+        wait_for([tmp_path / "1"])  # nothing is learned from a process that did all before the other one began
 
     done = list(side_by_side(here, note, items(tmp_path, 30), 2))
     assert sorted(done) == sorted(items(tmp_path, 30))
@@ -52,8 +52,14 @@ def test_each_item_is_worked_on_once_by_several_processes(tmp_path):
 
 
 def test_error_of_another_process_is_raised_here(tmp_path):
-    with pytest.raises(ModelError, match=r"Received: \('.*', '0'\)"):
+    with pytest.raises(ModelError, match=r"Received: \('.*', '1'\)"):
         list(side_by_side(lambda item: None, fail, items(tmp_path, 2), 2))
+
+
+def test_first_item_is_done_here(tmp_path):
+    """The longest work is first, and this process has all threads of TensorFlow's."""
+    list(side_by_side(note, note, items(tmp_path, 3), 2))
+    assert (tmp_path / "0").read_text() == str(os.getpid())
 
 
 def test_work_of_a_killed_process_is_done_here(tmp_path, caplog):
@@ -76,8 +82,8 @@ def test_other_processes_end_with_the_first(tmp_path):
     folder.mkdir()
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     process = subprocess.Popen([sys.executable, str(main), str(folder)], env={**os.environ, "PYTHONPATH": paths})
-    wait_for([folder / "0"])
-    other = int((folder / "0").read_text())
+    wait_for([folder / "1"])
+    other = int((folder / "1").read_text())
     process.kill()
     process.wait()
     end = time.monotonic() + 30
