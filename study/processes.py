@@ -32,50 +32,51 @@ def side_by_side(
 ) -> Iterator[Item]:
     """Yields each item once its work is done, in the order in which that happens.
 
-    A process that dies, as for want of memory, leaves its work to this one.
+    The first item is worked on here, while other processes start. The rest is theirs: each has one thread of
+    TensorFlow's, and a core for it. A process that dies, as for want of memory, leaves its work to this one.
 
     Args:
-      here: does the work in this process, which need not wait for others to start; the first item is done here.
-      there: does it in the others, each of which has a copy of it and one thread of TensorFlow's.
+      here: does the work in this process.
+      there: does it in the others, each of which has a copy of it.
       items: picklable.
-      n_processes: this one included.
+      n_processes: at work at a time.
     """
-    waiting, done = collections.deque(items), queue.SimpleQueue()
-    n_left = len(waiting)
-    n_others = min(n_processes, n_left) - 1
-    item = _take(waiting)
-    with _others(there, n_others) if n_others > 0 else contextlib.nullcontext() as pool:
-        for _ in range(n_others):
+    waiting = collections.deque(items)
+    if min(n_processes, len(waiting)) > 1:
+        yield from _shared(here, there, waiting, n_processes)
+    while waiting:
+        item = waiting.popleft()
+        here(item)
+        yield item
+
+
+def _shared(here: Callable, there: Callable, waiting: collections.deque, n_processes: int) -> Iterator:
+    """Yields as `side_by_side` does; what broken processes could not do is left waiting."""
+    done, n_left = queue.SimpleQueue(), len(waiting)
+    with _others(there, min(n_processes, n_left - 1)) as pool:
+        first = waiting.popleft()
+        for _ in range(n_processes - 1):
             _hand_out(pool, waiting, done)
-        while n_left:
-            if item is not None:
-                here(item)
-                n_left -= 1
-                yield item
-            while n_left and not (waiting and done.empty()):
-                item, future = done.get()
-                if isinstance(future.exception(), BrokenProcessPool):
-                    LOGGER.warning("A process was ended, as for want of memory; its work is done here instead.")
-                    waiting.append(item)
-                    continue
-                future.result()
-                n_left -= 1
-                yield item
-            item = _take(waiting)
-
-
-def _take(waiting: collections.deque):
-    """The next item, None if there is none: others take items at the same time."""
-    try:
-        return waiting.popleft()
-    except IndexError:
-        return None
+        here(first)
+        yield first
+        n_left -= 1
+        _hand_out(pool, waiting, done)
+        while n_left > len(waiting):  # some are being worked on
+            item, future = done.get()
+            if isinstance(future.exception(), BrokenProcessPool):
+                LOGGER.warning("A process was ended, as for want of memory; its work is done here instead.")
+                waiting.append(item)
+                continue
+            future.result()
+            n_left -= 1
+            yield item
 
 
 def _hand_out(pool: ProcessPoolExecutor, waiting: collections.deque, done: queue.SimpleQueue) -> None:
     """Has an item worked on, and another when it is done, until none waits or the processes are broken."""
-    item = _take(waiting)
-    if item is None:
+    try:
+        item = waiting.popleft()
+    except IndexError:
         return
 
     def finished(future: Future) -> None:

@@ -41,25 +41,31 @@ def wait_for(paths) -> None:
         time.sleep(0.05)
 
 
-def test_each_item_is_worked_on_once_by_several_processes(tmp_path):
-    def here(item):
-        note(item)
-        wait_for([tmp_path / "1"])  # nothing is learned from a process that did all before the other one began
+def meet(item: tuple[str, str]) -> None:
+    """Leaves a file that names its process, and waits for that of another process that does not work on item 0."""
+    note(item)
+    folder, _ = item
+    end = time.monotonic() + 60
+    while len(processes(folder, besides="0")) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
 
-    done = list(side_by_side(here, note, items(tmp_path, 30), 2))
-    assert sorted(done) == sorted(items(tmp_path, 30))
-    assert len({path.read_text() for path in tmp_path.iterdir()}) == 2
+
+def processes(folder, besides: str) -> set[str]:
+    return {path.read_text() for path in Path(folder).iterdir() if path.name != besides} - {""}
+
+
+def test_each_item_is_worked_on_once_and_all_but_the_first_by_two_others(tmp_path):
+    done = list(side_by_side(note, meet, items(tmp_path, 20), 2))
+    assert sorted(done) == sorted(items(tmp_path, 20))
+    assert (tmp_path / "0").read_text() == str(os.getpid())
+    others = processes(tmp_path, besides="0")
+    assert len(others) == 2
+    assert str(os.getpid()) not in others
 
 
 def test_error_of_another_process_is_raised_here(tmp_path):
     with pytest.raises(ModelError, match=r"Received: \('.*', '1'\)"):
         list(side_by_side(lambda item: None, fail, items(tmp_path, 2), 2))
-
-
-def test_first_item_is_done_here(tmp_path):
-    """The longest work is first, and this process has all threads of TensorFlow's."""
-    list(side_by_side(note, note, items(tmp_path, 3), 2))
-    assert (tmp_path / "0").read_text() == str(os.getpid())
 
 
 def test_work_of_a_killed_process_is_done_here(tmp_path, caplog):
