@@ -17,10 +17,10 @@ import click
 import numpy as np
 
 from benchmarks.processes import ROOT
-from components.served import stable_version
-from components.sums import crossentropies
-from datasets.simulate import write_csv
-from models.features import FEATURES
+from events.higgs.columns import FEATURES
+from events.higgs.simulate import write_csv
+from metrics.sums import crossentropies
+from serving.served import stable_version
 
 ARCHITECTURES = ("medium", *(f"dropout,dropout=0.3,hidden_units={width}x2" for width in (64, 32, 256, 128)))
 EPOCHS = (40, 150, 5, 80, 15)
@@ -31,7 +31,7 @@ def run(folder: Path, n_rows: int, number: int) -> dict:
     """The summary of one run; its candidate is trained for a time that differs from run to run."""
     architecture = ARCHITECTURES[number % len(ARCHITECTURES)]
     epochs = EPOCHS[(number + number // len(EPOCHS)) % len(EPOCHS)]
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--simulate", str(n_rows), "--output", str(folder / "runs")]
+    command = [sys.executable, "-m", "cli.main", "run", "--simulate", str(n_rows), "--output", str(folder / "runs")]
     command += ["--architecture", architecture, "--epochs", str(epochs), "--set", f"train.seed={number}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if result.returncode not in (0, 3):

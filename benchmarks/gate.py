@@ -32,7 +32,7 @@ def run(lines: list[str], architecture: str, seed: int, confidence: float) -> di
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.csv"
         data.write_text("".join(lines))
-        command = [sys.executable, "-m", "pipeline.cli", "run", "--data", str(data), "--output", f"{folder}/runs"]
+        command = [sys.executable, "-m", "cli.main", "run", "--data", str(data), "--output", f"{folder}/runs"]
         command += ["--architecture", architecture, "--seed", str(seed)]
         result = subprocess.run(
             [*command, "--set", f"gate.confidence={confidence}"], cwd=ROOT, capture_output=True, text=True

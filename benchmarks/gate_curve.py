@@ -24,9 +24,9 @@ from tensorflow_model_analysis.utils import update_eval_config_with_defaults
 
 from benchmarks.processes import ROOT
 from components.champion import with_champion
-from components.metrics import BCE, CHAMPION, CHAMPION_METRICS, NO_SKILL, PAIRED_METRICS
-from components.paired import PairedSums
-from components.sums import EventSums, crossentropies
+from components.event_metrics import BCE, CHAMPION, CHAMPION_METRICS, NO_SKILL, PAIRED_METRICS
+from metrics.paired import PairedSums
+from metrics.sums import EventSums, crossentropies
 from pipeline.gate import eval_config
 
 ROWS = (1_000, 10_000, 100_000)

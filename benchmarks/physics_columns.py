@@ -15,11 +15,11 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.simulation_fidelity import read_rows
-from components.paired import PairedSums
-from components.sums import crossentropies
-from datasets.simulate import generate
+from events.higgs.columns import FEATURES
+from events.higgs.simulate import generate
+from metrics.paired import PairedSums
+from metrics.sums import crossentropies
 from models.architectures import named
-from models.features import FEATURES
 from models.networks import build
 from models.physics import physics_groups
 from models.preprocessing import CLIP

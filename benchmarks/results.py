@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.machine import machine
 from benchmarks.processes import ROOT
-from datasets.files import whole
+from events.files import whole
 
 FOLDER = ROOT / "runs" / "benchmarks"
 SIDES = ("stock", "ours", "limit")

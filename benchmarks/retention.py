@@ -34,7 +34,7 @@ def main(runs: int, keep: int, rows: int):
     """Runs the pipeline again and again and watches the disk."""
     totals = []
     with tempfile.TemporaryDirectory() as name:
-        command = [sys.executable, "-m", "pipeline.cli", "run", "--simulate", str(rows), "--output", name]
+        command = [sys.executable, "-m", "cli.main", "run", "--simulate", str(rows), "--output", name]
         command += ["--keep", str(keep), "--architecture", "medium", "--set", "train.baseline_steps=10"]
         for number in range(runs):
             options = ["--epochs", str(1 + number), "--set", f"train.seed={number}"]

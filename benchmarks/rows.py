@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from datasets.files import whole
-from datasets.simulate import write_csv
-from models.features import COLUMNS
+from events.files import whole
+from events.higgs.columns import COLUMNS
+from events.higgs.simulate import write_csv
 
 MADE = "made"  # below a place: what stages made of its rows
 

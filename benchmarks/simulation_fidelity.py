@@ -24,8 +24,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from datasets.simulate import generate
-from models.features import B_TAGS, COLUMNS, FEATURES
+from events.higgs.columns import B_TAGS, COLUMNS, FEATURES
+from events.higgs.simulate import generate
 
 TEST_SHARE = 0.3
 

@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from benchmarks.physics_columns import Inputs, probabilities
 from benchmarks.simulation_fidelity import grade_tags, read_rows
-from components.paired import PairedSums
-from components.sums import crossentropies
-from datasets import collisions, detector, radiation
-from datasets.simulate import generate
-from models.features import FEATURES
+from events.higgs import collisions, detector, radiation
+from events.higgs.columns import FEATURES
+from events.higgs.simulate import generate
+from metrics.paired import PairedSums
+from metrics.sums import crossentropies
 from models.physics import physics_columns
 
 N_BINS = 20

@@ -16,12 +16,12 @@ from tfx import v1 as tfx
 from tfx_bsl.public.tfxio import TensorFlowDatasetOptions
 
 from benchmarks import tutorial
+from events.higgs.columns import FEATURES, LABEL
 from models.architectures import named
-from models.features import FEATURES, LABEL
 from models.networks import build
 from models.rules import Rules
 
-# TFMA's names of what `components.metrics` measures as well.
+# TFMA's names of what `components.event_metrics` measures as well.
 METRICS = (
     "BinaryCrossentropy",
     "AUC",

@@ -28,7 +28,7 @@ def read_rows(path: str | None, n_rows: int):
     import numpy as np
     from pyarrow import csv
 
-    from datasets.simulate import generate
+    from events.higgs.simulate import generate
 
     if path:
         reader = csv.open_csv(path, csv.ReadOptions(autogenerate_column_names=True))

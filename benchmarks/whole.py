@@ -27,7 +27,7 @@ def ours(place: Place) -> Callable[[], dict]:
         arguments += ["--set", f"train.batch_size={LARGE_BATCH}"]
 
     def run() -> dict:
-        outcome = watched("-m", "pipeline.cli", *arguments, expected=(0, 3))
+        outcome = watched("-m", "cli.main", *arguments, expected=(0, 3))
         [path] = output.glob("results/*/summary.json")
         summary = json.loads(path.read_text())
         models = summary["models"]

@@ -21,10 +21,10 @@ from tensorflow_model_analysis.proto.config_pb2 import (
 )
 from tfx.dsl.io import fileio
 
-from components.errors import ChampionError
-from components.metrics import CHAMPION, CHAMPION_METRICS, METRICS, OVER_CHAMPION, ChampionMetric, EventMetric
-from components.served import Version, digest_model, stable_version
-from components.versions import check_base
+from components.event_metrics import CHAMPION, CHAMPION_METRICS, METRICS, OVER_CHAMPION, ChampionMetric, EventMetric
+from events.errors import ChampionError
+from serving.served import Version, digest_model, stable_version
+from serving.versions import check_base
 
 
 def find_champion(base: str) -> Version | None:

@@ -21,14 +21,14 @@ from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils, proto_utils
 
 from components import champion as champions
-from components.errors import MissingBaselineError, ingestion_errors
-from components.example_blocks import ExampleBlocks
-from components.metrics import CHAMPION
+from components.event_metrics import CHAMPION
 from components.sealed import model_path
-from components.served import Version
 from components.slicing import extractors
 from components.verdict import VERDICT_PROPERTY, Verdict, read_verdict
-from datasets.seals import seal
+from events.errors import MissingBaselineError, ingestion_errors
+from events.example_blocks import ExampleBlocks
+from events.seals import seal
+from serving.served import Version
 
 MODELS = {False: standard_component_specs.MODEL_KEY, True: standard_component_specs.BASELINE_MODEL_KEY}
 SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_eval"

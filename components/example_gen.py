@@ -19,14 +19,14 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import IngestionError, ingestion_errors
-from components.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
-from components.repeats import write_repeats
-from components.splits import RowRange, SplitRule
-from components.whole_files import remove_partial
-from datasets.fingerprint import fingerprint, is_fingerprint
-from datasets.listing import match_files
-from datasets.shards import write_index
+from events.errors import IngestionError, ingestion_errors
+from events.fingerprint import fingerprint, is_fingerprint
+from events.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
+from events.listing import match_files
+from events.repeats import write_repeats
+from events.shards import write_index
+from events.splits import RowRange, SplitRule
+from events.whole_files import remove_partial
 
 ORIGIN_PROPERTY = "origin"  # of the Examples artifact: where its rows come from, "real" or "simulated"
 

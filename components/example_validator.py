@@ -15,8 +15,8 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.types.channel import BaseChannel
 from tfx.utils import json_utils
 
-from components.errors import AnomalyError
-from datasets.seals import check_seal
+from events.errors import AnomalyError
+from events.seals import check_seal
 
 N_SHOWN = 3
 
@@ -39,7 +39,7 @@ class Executor(executor.Executor):
             more = f" and {len(found) - N_SHOWN} more" if len(found) > N_SHOWN else ""
             raise AnomalyError(
                 f"Data must fit the schema. Received: {'; '.join(found[:N_SHOWN])}{more}. "
-                "Correct the data, or models/schema.pbtxt if it is the schema that is wrong."
+                "Correct the data, or events/higgs/schema.pbtxt if it is the schema that is wrong."
             )
         return result
 

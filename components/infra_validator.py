@@ -16,10 +16,10 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
-import components.warmup
-from components.errors import UnservableModelError
+import serving.warmup
 from components.sealed import model_path
-from datasets.shards import list_shards
+from events.errors import UnservableModelError
+from events.shards import list_shards
 
 BLESSED_PROPERTY, HAS_MODEL_PROPERTY = "blessed", "has_model"  # of the InfraBlessing, by TFX's names
 EXAMPLES, MODEL, MODEL_BLESSING, BLESSING = "examples", "model", "model_blessing", "blessing"
@@ -58,7 +58,7 @@ def _mark(blessing: types.Artifact, blessed: bool) -> None:
 
 
 def try_model(folder: str, records: list[str], model_name: str, warmup_file: str) -> None:
-    """Runs `components.warmup` in a process of its own.
+    """Runs `serving.warmup` in a process of its own.
 
     Args:
       folder: of the SavedModel.
@@ -69,8 +69,8 @@ def try_model(folder: str, records: list[str], model_name: str, warmup_file: str
     Raises:
       UnservableModelError: what that process says, or that it died.
     """
-    root = Path(components.warmup.__file__).parent.parent
-    command = [sys.executable, "-m", components.warmup.__name__, folder, *records]
+    root = Path(serving.warmup.__file__).parent.parent
+    command = [sys.executable, "-m", serving.warmup.__name__, folder, *records]
     result = subprocess.run(
         [*command, "--name", model_name, "--to", warmup_file],
         stdout=subprocess.PIPE,

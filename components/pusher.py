@@ -20,13 +20,13 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import model_card, served, server, trained_rows, versions
-from components.errors import UnservableModelError
-from components.history import CANARY_SUFFIX
 from components.infra_validator import HAS_MODEL_PROPERTY
-from components.ingestion import read_summary
 from components.sealed import model_path, servable_path
-from datasets import files
+from events import files, trained_rows
+from events.errors import UnservableModelError
+from events.ingestion import read_summary
+from serving import model_card, served, server, versions
+from serving.history import CANARY_SUFFIX
 
 EVALUATION = "evaluation"
 NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence

@@ -2,7 +2,7 @@
 
 from tfx.utils import path_utils
 
-from datasets.seals import IN_MODEL, check_seal
+from events.seals import IN_MODEL, check_seal
 
 
 def model_path(model) -> str:

@@ -2,7 +2,7 @@
 
 TFMA takes batches of predictions apart into events before it asks which slices an event belongs to; that is most of
 the time of an evaluation. Here a batch is divided by slice instead: an element goes on as all events of a batch that
-share a slice, which `components.metrics` take as they are.
+share a slice, which `components.event_metrics` take as they are.
 """
 
 from collections.abc import Iterator

@@ -20,9 +20,9 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils
 
-from components.errors import ingestion_errors
-from components.example_blocks import ReadBlocks
-from datasets.seals import seal
+from events.errors import ingestion_errors
+from events.example_blocks import ReadBlocks
+from events.seals import seal
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -19,9 +19,9 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
-from components.errors import ingestion_errors
-from components.example_blocks import ExampleBlocks
-from datasets.seals import seal
+from events.errors import ingestion_errors
+from events.example_blocks import ExampleBlocks
+from events.seals import seal
 
 SPLIT = "train"
 TEMPORARY = ".temp_path"  # below the graph, as in TFX: Beam's workers share it

@@ -11,7 +11,7 @@ import math
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-from components.metrics import (
+from components.event_metrics import (
     BCE,
     CHAMPION,
     NO_SKILL,
@@ -21,7 +21,7 @@ from components.metrics import (
     PAIRED_LOWER,
     PAIRED_UPPER,
 )
-from components.served import Version
+from serving.served import Version
 
 DIFFERENCE, LOWER, UPPER = (f"{name}_diff" for name in (BCE, PAIRED_LOWER, PAIRED_UPPER))  # as TFMA names them
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.

@@ -62,7 +62,7 @@ def _attributes(section: type) -> dict[str, str]:
 
 def commands() -> str:
     """The help of every command as Markdown."""
-    from pipeline.cli import cli
+    from cli.main import cli
 
     parts = ["# Commands", "Written by `make docs` from the help of each command."]
     for path, command in walk(cli, ("higgs",)):

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 
+from events.errors import KubeflowError
 from kubeflow.connection import LOGIN, connect, reported
-from kubeflow.errors import KubeflowError
 
 SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
 ENDED = (SUCCEEDED, FAILED, "SKIPPED", "CANCELED", "ERROR")

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import yaml
 
-from datasets.files import whole
-from kubeflow.errors import KubeflowError
+from events.errors import KubeflowError
+from events.files import whole
 from kubeflow.parameters import DATA_VERSION, EXAMPLE_GEN, KINDS, PARAMETERS, Parameter, require_full
 from kubeflow.resources import NEEDS, Needs, container_resources, retry_policy
 from pipeline.config import Config

@@ -18,7 +18,7 @@ import kfp
 import kfp_server_api
 import urllib3
 
-from kubeflow.errors import KubeflowError
+from events.errors import KubeflowError
 
 TIMEOUT_S = 30
 

@@ -3,7 +3,7 @@
 import datetime
 import re
 
-from kubeflow.errors import KubeflowError
+from events.errors import KubeflowError
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")

@@ -20,8 +20,8 @@ from graphlib import TopologicalSorter
 
 import yaml
 
+from events.errors import KubeflowError
 from kubeflow.entrypoint import ROOT_VARIABLE
-from kubeflow.errors import KubeflowError
 from kubeflow.releases import (
     LOGS,
     NEWEST,

@@ -9,11 +9,11 @@ import json
 import os
 from collections.abc import Callable
 
-from datasets.provenance import SIMULATED, is_simulated
+from events.errors import ConfigError
+from events.provenance import SIMULATED, is_simulated
 from models.architectures import PHYSICS, named
 from pipeline.config import Config, GateConfig, override
 from pipeline.data import data_files, split_pattern
-from pipeline.errors import ConfigError
 from pipeline.places import is_remote
 
 EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"

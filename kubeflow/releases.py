@@ -10,7 +10,7 @@ import dataclasses
 import json
 import uuid
 
-from kubeflow.errors import KubeflowError
+from events.errors import KubeflowError
 
 STORE = "minio"  # the scheme of Kubeflow's own object store, and the launcher's folder for it
 SESSION = json.dumps({"Provider": "minio", "Params": {"disableSSL": "true", "region": "minio"}})

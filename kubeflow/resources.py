@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 
-from kubeflow.errors import KubeflowError
+from events.errors import KubeflowError
 from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER, TUNER
 
 

@@ -8,7 +8,7 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 import dataclasses
 import difflib
 
-from models.errors import ModelError
+from events.errors import ModelError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from models.features import FEATURES, HALF_TURN
+from events.higgs.columns import FEATURES, HALF_TURN
 
 AZIMUTHS = np.array([name.endswith("_phi") for name in FEATURES])
 PSEUDORAPIDITIES = np.array([name.endswith("_eta") for name in FEATURES])

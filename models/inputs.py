@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from datasets.records import RecordCodec
-from datasets.shards import damage_reported, list_shards, open_shards
-from models.errors import ModelError
-from models.features import COLUMNS, FEATURES, LABEL
+from events.errors import ModelError
+from events.higgs.columns import COLUMNS, FEATURES, LABEL
+from events.records import RecordCodec
+from events.shards import damage_reported, list_shards, open_shards
 from models.transform_graph import TransformGraph
 
 Shard = tuple[int, int]  # n and i: every n-th row, from the i-th on

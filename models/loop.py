@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from events.errors import ModelError
 from models.augmentation import Augmentation
-from models.errors import ModelError
 from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation

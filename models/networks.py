@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from events.higgs.columns import FEATURES
 from models.architectures import Architecture
-from models.features import FEATURES
 from models.layers import ActivityPenalty, Dropout, MeanProbability
 
 

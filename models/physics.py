@@ -2,7 +2,8 @@
 
 Every column is a function of the 21 low-level columns and the seven masses. None changes when an event is turned
 around the beam; only the sign of what points along the beam does when the two beams are exchanged. Momenta, energies
-and masses are in GeV with c = 1, angles in radians; `datasets.reconstruction` has the units of the published columns.
+and masses are in GeV with c = 1, angles in radians; the units of the published columns are those of
+`events.higgs.reconstruction`.
 
 An event is one lepton, four jets in the order of their transverse momenta, and the missing transverse momentum, which
 stands for a neutrino and defines the x axis. The neutrino's momentum along the beam follows from the mass of the W
@@ -18,8 +19,9 @@ from itertools import combinations
 
 import tensorflow as tf
 
-from datasets.collisions import W_MASS
-from datasets.reconstruction import (
+from events.higgs.collisions import W_MASS
+from events.higgs.columns import HIGH_LEVEL, JETS
+from events.higgs.reconstruction import (
     JET_ETA_UNITS,
     JET_PT_UNITS,
     LEPTON_ETA_UNIT,
@@ -28,7 +30,6 @@ from datasets.reconstruction import (
     PHI_UNIT,
     TAG_LEVELS,
 )
-from models.features import HIGH_LEVEL, JETS
 
 OBJECTS = ("lepton", *JETS)
 PAIRS = tuple(combinations(range(5), 2))

@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import FEATURES, LABEL
+from events.higgs.columns import FEATURES, LABEL
 from models.physics import physics_columns
 
 CLIP = 6.0  # standard deviations; beyond, a physics column says no more

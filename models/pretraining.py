@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from datasets.simulate import GENERATOR_VERSION, generate
+from events.higgs.columns import FEATURES
+from events.higgs.simulate import GENERATOR_VERSION, generate
 from models.architectures import Architecture
-from models.features import FEATURES
 from models.loop import Loop
 from models.networks import build
 from models.optimizers import Adam

@@ -15,7 +15,7 @@ import os
 import keras
 import tensorflow as tf
 
-from models.errors import ModelError
+from events.errors import ModelError
 from models.networks import seed_states
 
 LAYERS = 1 << 20  # more seeds than the layers of one network have, see `models.networks`

@@ -5,7 +5,7 @@ The baseline of a run has rules of its own: what a candidate must beat is not ma
 
 import dataclasses
 
-from models.errors import ModelError
+from events.errors import ModelError
 
 LARGEST = 2**31 - 1  # whole number that TensorFlow and numpy take everywhere
 

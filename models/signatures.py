@@ -5,8 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
-from datasets.seals import IN_MODEL, seal
-from models.features import B_TAGS, FEATURES
+from events.higgs.columns import B_TAGS, FEATURES
+from events.seals import IN_MODEL, seal
 from models.transform_graph import TransformGraph
 
 M_BB_BOUND = 1.0  # the mean of m_bb over HIGGS; the signal's h0 -> b b peaks just below it

@@ -13,8 +13,8 @@ which is the architecture as configured, is a point of the space whatever its la
 import dataclasses
 import math
 
+from events.errors import ModelError
 from models.architectures import Architecture
-from models.errors import ModelError
 from models.rules import Rules
 
 RANGES = {

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from datasets.seals import seal
+from events.errors import ModelError
+from events.seals import seal
 from models.architectures import Architecture
 from models.augmentation import Augmentation
 from models.callbacks import Board, ProgressBar
-from models.errors import ModelError
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build

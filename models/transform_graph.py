@@ -3,9 +3,9 @@
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from datasets.seals import check_seal
+from events.higgs.columns import FEATURES, LABEL
+from events.seals import check_seal
 from models.architectures import COLUMNS_ONLY, PHYSICS
-from models.features import FEATURES, LABEL
 
 OUTPUTS = {COLUMNS_ONLY: ("features",), PHYSICS: ("features", "physics")}
 

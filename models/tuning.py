@@ -17,8 +17,8 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import base_tuner
 
+from events.errors import ModelError
 from models.architectures import Architecture
-from models.errors import ModelError
 from models.inputs import load
 from models.rules import Rules, TuningRules
 from models.space import describe, from_hyperparameters, space

@@ -13,13 +13,13 @@ import re
 import typing
 from collections.abc import Iterable
 
-from components.splits import RowRange
-from components.versions import AUTOMATIC, MANUAL, N_KEPT
+from events.errors import ConfigError
+from events.splits import RowRange
 from models.rules import BaselineRules, Rules, TuningRules
 from pipeline.database import Database
-from pipeline.errors import ConfigError
 from pipeline.names import check_name
 from pipeline.runners import RUNNERS
+from serving.versions import AUTOMATIC, MANUAL, N_KEPT
 
 BAD_ROWS = ("stop", "quarantine")
 ORIGINS = ("real", "simulated")

@@ -3,17 +3,17 @@
 import dataclasses
 import os
 
-import datasets.simulate
-from datasets import listing
+import events.higgs.simulate
+from events import listing
+from events.errors import ConfigError
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.places import Places, absolute
 
 
 def with_data(config: Config, path: str) -> Config:
     """The configuration with the rows at `path`, after a look at whether they are there and where they come from."""
     files = data_files(path)
-    origin = "simulated" if datasets.simulate.is_simulated(files) else "real"
+    origin = "simulated" if events.higgs.simulate.is_simulated(files) else "real"
     path = absolute(listing.to_local(path))
     return dataclasses.replace(config, data=dataclasses.replace(config.data, path=path, origin=origin))
 
@@ -23,7 +23,7 @@ def with_simulation(config: Config, n_rows: int, seed: int = 0) -> Config:
     path = os.path.join(Places(config).data, f"simulated-{n_rows}-{seed}.csv")
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        datasets.simulate.write_csv(path, n_rows, seed)
+        events.higgs.simulate.write_csv(path, n_rows, seed)
     return with_data(config, path)
 
 

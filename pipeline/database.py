@@ -6,7 +6,7 @@ import dataclasses
 import socket
 from urllib.parse import urlsplit
 
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 
 PORT = 3306
 TIMEOUT_S = 10.0

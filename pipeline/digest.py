@@ -11,7 +11,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STAGES = ("datasets", "models", "components", "pipeline")  # packages whose code decides a run, inputs first
+# Packages whose code decides a run, inputs first.
+STAGES = ("events", "metrics", "models", "serving", "components", "pipeline")
 # By stage, the executor and what it calls by a dotted path.
 INGESTION = ("components.example_gen",)
 STATISTICS = ("components.statistics_gen",)

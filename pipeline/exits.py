@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from events.errors import InputError
+
 BLESSED, BAD_INPUT, NOT_BLESSED = 0, 2, 3
 SIGNALLED = 128  # and the signal's number on top, as shells have it
 
@@ -100,28 +102,4 @@ def _message(error: Exception) -> str | None:
     if (given_up := GIVEN_UP.match(str(error))) and TRACEBACK not in str(error):
         received = ": ".join(filter(None, given_up.groups()))
         return f"An engine must finish the job of each stage. Received: {received}. See its logs; {RESUMED.lower()}"
-    return str(error) if _is_bad_input(error) else None
-
-
-def _is_bad_input(error: Exception) -> bool:
-    from components.errors import (
-        AnomalyError,
-        ChampionError,
-        IngestionError,
-        MissingBaselineError,
-        UnservableModelError,
-        VersionsError,
-    )
-    from datasets import DatasetError
-    from models.errors import ModelError
-    from pipeline.errors import ConfigError, ServingError
-
-    of_components = (
-        IngestionError,
-        AnomalyError,
-        ChampionError,
-        MissingBaselineError,
-        UnservableModelError,
-        VersionsError,
-    )
-    return isinstance(error, (*of_components, ConfigError, DatasetError, ModelError, ServingError))
+    return str(error) if isinstance(error, InputError) else None

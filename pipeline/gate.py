@@ -18,9 +18,9 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     SlicingSpec,
 )
 
-from components.metrics import BCE, METRICS, NO_SKILL, PAIRED_METRICS, PAIRED_UPPER, EventMetric, PairedMetric
+from components.event_metrics import BCE, METRICS, NO_SKILL, PAIRED_METRICS, PAIRED_UPPER, EventMetric, PairedMetric
 from components.verdict import SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT
-from models.features import LABEL
+from events.higgs.columns import LABEL
 
 SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
 

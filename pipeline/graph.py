@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from tfx.components import Trainer, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
@@ -20,12 +19,11 @@ from components.example_gen import HiggsExampleGen
 from components.example_validator import HiggsExampleValidator
 from components.infra_validator import HiggsInfraValidator
 from components.pusher import HiggsPusher
-from components.served import fingerprint
 from components.statistics_gen import HiggsStatisticsGen
 from components.transform import HiggsTransform
-from components.versions import check_base
+from events.higgs import SCHEMA
+from events.higgs.columns import COLUMNS
 from models.architectures import PHYSICS, Architecture, named
-from models.features import COLUMNS
 from pipeline.config import Config
 from pipeline.data import split_pattern
 from pipeline.digest import (
@@ -44,10 +42,11 @@ from pipeline.gate import eval_config
 from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
 from pipeline.places import Places
+from serving.served import fingerprint
+from serving.versions import check_base
 
 # Tuner and Trainer read these; `eval` is the Evaluator's alone.
 TRAIN, VAL = trainer_pb2.TrainArgs(splits=["train"]), trainer_pb2.EvalArgs(splits=["val"])
-SCHEMA = Path(models.preprocessing.__file__).with_name("schema.pbtxt")
 
 
 def dotted_path(function) -> str:
@@ -102,7 +101,7 @@ def data_components(config: Config, architectures: Iterable[Architecture] = ()) 
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = HiggsStatisticsGen(examples, digest_source(*STATISTICS)).with_id("StatisticsGen")
-    schema_gen = ImportSchemaGen(schema_file=str(SCHEMA))
+    schema_gen = ImportSchemaGen(schema_file=SCHEMA)
     schema = schema_gen.outputs["schema"]
     validator = HiggsExampleValidator(statistics_gen.outputs["statistics"], schema, digest_source(*VALIDATION))
     transform = HiggsTransform(

@@ -7,13 +7,12 @@ import json
 import os
 from collections.abc import Callable
 
-from datasets.files import whole
+from events.errors import ConfigError, ModelError
+from events.files import whole
 from models.architectures import Architecture
-from models.errors import ModelError
 from models.rules import Rules
 from models.space import ARCHITECTURE, ORIGIN, describe, values_of
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.places import Places, absolute
 
 LATEST = "latest"

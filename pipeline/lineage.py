@@ -10,10 +10,10 @@ from ml_metadata.errors import StatusError
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 
-from datasets.seals import check_seal
+from events.errors import ConfigError
+from events.seals import check_seal
 from pipeline.config import Config
 from pipeline.database import Database
-from pipeline.errors import ConfigError
 from pipeline.places import Places
 
 

@@ -8,10 +8,10 @@ TFX's command passes no settings on, so they come from the environment: HIGGS_DA
 """
 
 import os
+import sys
 from collections.abc import Mapping
 
-from pipeline.cli import run
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 from pipeline.exits import reported
 
 
@@ -31,4 +31,4 @@ def arguments(environment: Mapping[str, str]) -> list[str]:
 if __name__ == "__main__":
     with reported():
         given = arguments(os.environ)
-    run(given)
+    os.execv(sys.executable, [sys.executable, "-m", "cli.main", "run", *given])  # in the place of this process

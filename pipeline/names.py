@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 
 N_CHARACTERS = 50  # TFX takes 63 for a pipeline's name, and a study adds to it
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{N_CHARACTERS - 1}}}")

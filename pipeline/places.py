@@ -7,10 +7,10 @@ import re
 import shutil
 from collections.abc import Iterator
 
-from datasets.files import UNFINISHED, remove_unfinished
-from datasets.listing import to_local
+from events.errors import ConfigError
+from events.files import UNFINISHED, remove_unfinished
+from events.listing import to_local
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 
 GLOB = re.compile(r"[*?[\\]")  # TensorFlow looks for the weights of a SavedModel by a pattern, and cannot escape it
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from datasets.fingerprint import digests
+from events.errors import ConfigError
+from events.fingerprint import digests
 from pipeline.config import Config
 from pipeline.digest import digest_files
-from pipeline.errors import ConfigError
 from pipeline.places import Places
 from pipeline.run_records import MODELS, PREDICTIONS, SUMMARY, find_run, read_config, read_json
 
@@ -105,7 +105,7 @@ def _with_hyperparameters(config: Config, summary: dict) -> Config:
     """The configuration with the hyperparameters that the run found or was given, in place of a search for them."""
     if not summary["tuning"]:
         return config
-    from datasets.files import whole
+    from events.files import whole
     from pipeline.hyperparameters import FILE
 
     path = os.path.join(config.output, "tuned", FILE)
@@ -119,9 +119,9 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
     import numpy as np
     import tensorflow as tf
 
-    from components.metrics import BCE
+    from components.event_metrics import BCE
     from components.sealed import model_path
-    from components.sums import crossentropies
+    from metrics.sums import crossentropies
     from pipeline.execution import execute
     from pipeline.graph import create_training_pipeline
     from pipeline.lineage import read_run

@@ -14,16 +14,16 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.dsl.io import fileio
 
-from components import served
-from components.history import RETIRED
-from datasets.files import remove_unfinished
+from events.errors import ConfigError
+from events.files import remove_unfinished
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.hyperparameters import TUNER
 from pipeline.leftovers import OWN
 from pipeline.lineage import open_store
 from pipeline.places import Places
 from pipeline.run_records import CONFIG, SUMMARY, find_runs, read_json
+from serving import served
+from serving.history import RETIRED
 
 RECORD = (SUMMARY, CONFIG)
 

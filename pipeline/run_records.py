@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 
 SUMMARY, CONFIG = "summary.json", "config.json"  # a run's record; the summary comes last
 PREDICTIONS = "predictions.npz"  # beside it: what both networks said of the rows of eval

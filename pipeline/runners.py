@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 
 IMAGE_VARIABLE = "HIGGS_IMAGE"  # the image that holds this code, for Kubeflow as for Beam's workers
 IMAGE = "registry/higgs:1"

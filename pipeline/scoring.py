@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from datasets.files import whole
-from datasets.shards import damage_reported
-from models.features import FEATURES, LABEL
+from events.files import whole
+from events.higgs.columns import FEATURES, LABEL
+from events.shards import damage_reported
 from models.inputs import batches
 from pipeline.run_records import PREDICTIONS
 

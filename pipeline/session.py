@@ -1,4 +1,4 @@
-"""What the commands that work on rows have in common: their options, their configuration, their lock and their log."""
+"""What the commands that work on rows have in common: their configuration, their lock and their log."""
 
 import contextlib
 import dataclasses
@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 
 import click
 
-DEFAULT_ROWS = 10_000
-
 # Option to the section of the configuration that it is a setting of.
 SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
 SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
@@ -20,52 +18,6 @@ SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
 # What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage asks for:
 # validated manifests, MongoDB, galleries of images. Google Cloud's clients are the same to a run that stays local.
 UNUSED = ("kubernetes_validate", "bson", "matplotlib.pyplot")
-
-
-def _short_for(key: str) -> dict:
-    return {"metavar": "VALUE", "help": f"Short for --set {key}=VALUE.", "default": None}
-
-
-_OPTIONS = (
-    click.option(
-        "--data", metavar="PATH", help="A file, a folder or a glob of .csv and .csv.gz, with or without header."
-    ),
-    click.option(
-        "--simulate",
-        type=click.IntRange(min=1),
-        is_flag=False,
-        flag_value=DEFAULT_ROWS,
-        metavar="[ROWS]",
-        help=f"Use simulated rows instead, {DEFAULT_ROWS:,} unless told.",
-    ),
-    click.option("--epochs", **_short_for("train.epochs")),
-    click.option("--patience", **_short_for("train.patience")),
-    click.option("--seed", **_short_for("train.seed")),
-    click.option(
-        "--eval-rows", metavar="START:STOP", help="Rows to judge by: :1000 the first, -9: the last. [by hash]"
-    ),
-    click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]"),
-    click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]"),
-    click.option("--output", metavar="FOLDER", help="For artifacts, metadata, logs, results and served models. [runs]"),
-    click.option(
-        "--artifacts", metavar="FOLDER", help="For what stages hand on to each other. [artifacts, in that folder]"
-    ),
-    click.option("--metadata", metavar="URL", help="mysql://user:password@host:port/database instead of SQLite."),
-    click.option("--runner", metavar="NAME", help="Beam's: direct, portable, flink, spark or dataflow. [direct]"),
-    click.option(
-        "--beam-arg", "beam_args", multiple=True, metavar="--NAME=VALUE", help="An option for Beam. Repeatable."
-    ),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting. Repeatable."),
-    click.option("--no-cache", is_flag=True, help="Run every stage, changed or not."),
-    click.option("--verbose", is_flag=True, help="Show what TensorFlow, Beam and TFX log, too."),
-)
-
-
-def session_options(command: Callable) -> Callable:
-    """Gives a click command the options that `session` takes."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def check_architectures(config) -> None:
@@ -87,7 +39,7 @@ def session(
       simulate: how many rows to simulate.
       verbose: whether the terminal shows the noise, too.
       check: is called with the `Config` before anything is made or takes time; raises what is wrong with it.
-      **options: the other options of `session_options`, and any in SECTIONS.
+      **options: those of `configure`: settings of the configuration itself, and any in SECTIONS.
 
     Yields:
       The resolved `Config`.

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 
-from components.architecture_words import pretraining_in_words
+from components.event_metrics import BCE, CHAMPION
 from components.example_gen import ORIGIN_PROPERTY
-from components.ingestion import read_summary, remarks
-from components.metrics import BCE, CHAMPION
 from components.pusher import NOTE_PROPERTY
 from components.verdict import VERDICT_PROPERTY, Verdict
-from datasets.files import whole
-from datasets.fingerprint import digests, fingerprint
+from events.files import whole
+from events.fingerprint import digests, fingerprint
+from events.ingestion import read_summary, remarks
+from models.architecture_words import pretraining_in_words
 from pipeline import console
 from pipeline.config import Config
 from pipeline.digest import commit, digest_files

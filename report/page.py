@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from datasets.files import whole
+from events.files import whole
 from report.figures import INKS, Figure
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from datasets.fingerprint import digests, fingerprint, is_fingerprint
+from events.fingerprint import digests, fingerprint, is_fingerprint
 from pipeline.run_records import as_text, flatten
 from report.page import Table
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from models.features import HIGH_LEVEL
+from events.higgs.columns import HIGH_LEVEL
+from metrics.curves import REFERENCE_EFFICIENCY, Calibration, Roc, Significance
 from pipeline.config import ReportConfig
 from report.figures import Figure, draw, ink, legend, plain_ticks
-from report.measures import REFERENCE_EFFICIENCY, Calibration, Roc, Significance
 from report.texts import interval, number
 
 COLORS = {"candidate": "blue", "baseline": "orange"}

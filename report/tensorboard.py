@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 from pipeline.run_records import find_runs, find_studies, read_json
 from report.texts import group
 

@@ -2,7 +2,7 @@
 
 import math
 
-from components.architecture_words import regularizers
+from models.architecture_words import regularizers
 
 MINUS = "\N{MINUS SIGN}"
 SMALLEST = 1e-6

@@ -7,8 +7,8 @@ from itertools import cycle
 
 import numpy as np
 
+from metrics.curves import SMOOTHING_EPOCHS, smooth
 from report.figures import CYCLE, MARKERS, Figure, draw, ink, legend, plain_ticks
-from report.measures import SMOOTHING_EPOCHS, smooth
 
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
 TOP = 0.75  # nats; above it is nothing to see

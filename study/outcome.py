@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from components.architecture_words import pretraining_in_words
-from datasets.files import whole
+from events.files import whole
+from metrics.comparison import CONFIDENCE, CORRECTION, adjusted, compare, mean_and_sd
+from models.architecture_words import pretraining_in_words
 from models.rules import Rules
-from study.data import Dataset
+from study.dataset import Dataset
 from study.plan import Sweep
-from study.statistics import CONFIDENCE, CORRECTION, adjusted, compare, mean_and_sd
 from study.trainings import Result
 
 WIDE = 120  # characters that a table with all its columns needs

@@ -3,8 +3,8 @@
 import dataclasses
 import difflib
 
+from events.errors import ModelError
 from models.architectures import ARCHITECTURES, Architecture, named
-from models.errors import ModelError
 from models.rules import Rules
 
 ROWS = "rows"  # swept: how many rows of the training split are trained on

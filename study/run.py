@@ -6,7 +6,7 @@ from models.rules import Rules
 from pipeline.config import Config
 from pipeline.places import Places
 from study import outcome
-from study.data import materialize
+from study.dataset import materialize
 from study.plan import Plan
 from study.processes import n_cores
 from study.trainings import Trainings

@@ -16,17 +16,17 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from components.sums import crossentropies
-from datasets.files import whole
-from models.errors import ModelError
+from events.errors import ModelError
+from events.files import whole
+from metrics.comparison import stratified_folds
+from metrics.sums import crossentropies
 from models.pretraining import Pretrained, without_regularizers
 from models.rules import Rules
 from models.training import fit
 from pipeline.digest import TRAINING, digest_source
-from study.data import Dataset
+from study.dataset import Dataset
 from study.plan import Variant
 from study.processes import side_by_side
-from study.statistics import stratified_folds
 
 LOGGER = logging.getLogger("higgs.study")
 SCORED_ROWS = 16_384  # per step of scoring

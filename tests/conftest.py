@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.features import COLUMNS, FEATURES, LABEL
+from events.higgs.columns import COLUMNS, FEATURES, LABEL
 
 
 def make_rows(n_rows: int, seed: int = 0) -> np.ndarray:
@@ -101,7 +101,7 @@ class Run:
 def higgs(*arguments: str) -> tuple[int, str]:
     """Runs the command line in a process of its own; its exit code and all that reaches the terminal."""
     result = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+        [sys.executable, "-m", "cli.main", *map(str, arguments)],
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

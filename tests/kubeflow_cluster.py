@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from kubeflow_argo import Workflow
 from kubeflow_services import BUCKET, Services
 
-from kubeflow.cli import kubeflow
+from cli.kubeflow import kubeflow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,14 +31,14 @@ def import_all() -> None:
     import matplotlib.figure  # noqa: F401
     import tensorflow_data_validation  # noqa: F401
 
-    import report.lineage
-    import report.run  # noqa: F401
+    import report.lineage_tables
+    import report.run_page  # noqa: F401
 
 
 def stub_training() -> None:
     """Gives networks weights: the candidate, which has several layers, a last one that says 1/2 to everything."""
-    from components import versions
     from models.loop import Loop
+    from serving import versions
 
     def train(loop, features, labels, epoch):
         layers = [layer for layer in loop.model.layers if layer.weights]
@@ -54,8 +54,9 @@ def compute_once(folder: Path, replayed: bool) -> None:
     """Lets stages and report keep what they come to, or come to what was kept."""
     from tfx.components.trainer.executor import GenericExecutor
 
-    from components import evaluator, infra_validator, statistics_gen, transform, warmup
-    from report import run
+    from components import evaluator, infra_validator, statistics_gen, transform
+    from report import run_page as run
+    from serving import warmup
 
     for executor in (statistics_gen.Executor, transform.Executor, GenericExecutor, evaluator.Executor):
         executor.Do = _once(executor.Do, folder, replayed)
@@ -123,7 +124,7 @@ def _keep_page(folder: Path, make, config, summary):
 
 
 def _replay_page(folder: Path, make, config, summary):
-    from datasets.files import whole
+    from events.files import whole
     from report.page import Page
 
     with whole(os.path.join(summary["results"], "predictions.npz"), "wb") as file:
@@ -137,7 +138,7 @@ def _replay_page(folder: Path, make, config, summary):
 
 def run(arguments: list[str]) -> int:
     """The exit code of a command."""
-    from pipeline.cli import cli
+    from cli.main import cli
 
     try:
         cli(arguments)

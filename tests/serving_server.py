@@ -25,7 +25,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from components.warmup import ServedModel
+from serving.warmup import ServedModel
 
 HTTP_CODES = {
     grpc.StatusCode.NOT_FOUND: 404,

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from datasets.records import RecordCodec
-from models.features import COLUMNS, FEATURES, LABEL
+from events.higgs.columns import COLUMNS, FEATURES, LABEL
+from events.records import RecordCodec
 
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=none"]
 

@@ -15,13 +15,13 @@ from tfx.components.transform.executor import Executor as StockTransform
 from tfx.types import standard_artifacts
 from tfx.types.channel_utils import as_channel
 
-import models.preprocessing
-from components.errors import IngestionError
 from components.statistics_gen import Executor as OurStatistics
 from components.statistics_gen import HiggsStatisticsGen
 from components.transform import Executor as OurTransform
 from components.transform import HiggsTransform
-from models.features import COLUMNS, FEATURES
+from events.errors import IngestionError
+from events.higgs import SCHEMA
+from events.higgs.columns import COLUMNS, FEATURES
 from models.transform_graph import TransformGraph
 
 PREPROCESSING = "models.preprocessing.preprocessing_fn"
@@ -43,7 +43,7 @@ def schema(tmp_path):
     artifact = standard_artifacts.Schema()
     artifact.uri = str(tmp_path / "schema")
     (tmp_path / "schema").mkdir()
-    shutil.copy(Path(models.preprocessing.__file__).with_name("schema.pbtxt"), artifact.uri)
+    shutil.copy(SCHEMA, artifact.uri)
     return artifact
 
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from events.errors import ModelError
 from models.architectures import ARCHITECTURES, Architecture, named
-from models.errors import ModelError
 from models.layers import Dropout, MeanProbability
 from models.networks import build
 

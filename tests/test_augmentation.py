@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.reconstruction import PHI_UNIT
+from events.errors import ModelError
+from events.higgs.columns import FEATURES, HALF_TURN
+from events.higgs.reconstruction import PHI_UNIT
 from models.architectures import Architecture
 from models.augmentation import AZIMUTHS, PSEUDORAPIDITIES, Augmentation, reflect, rotate
-from models.errors import ModelError
-from models.features import FEATURES, HALF_TURN
 from models.loop import Loop
 from models.networks import build
 from models.rules import Rules

@@ -10,7 +10,7 @@ from benchmarks.machine import machine
 from benchmarks.processes import Outcome, tell, told, watched
 from benchmarks.rows import Place
 from benchmarks.whole import figures
-from models.features import COLUMNS
+from events.higgs.columns import COLUMNS
 
 N_ROWS = 600
 

@@ -9,13 +9,12 @@ import pytest
 from conftest import make_rows, read_rows, to_csv
 from tfx.orchestration.pipeline import RunOptions
 
-from components import ingestion
-from components.errors import IngestionError
-from components.ingestion import read_summary
-from datasets.shards import INDEX, DamageError, list_shards
+from events import ingestion
+from events.errors import ConfigError, IngestionError
+from events.ingestion import read_summary
+from events.shards import INDEX, DamageError, list_shards
 from pipeline.config import Config
 from pipeline.data import with_data
-from pipeline.errors import ConfigError
 from pipeline.execution import Runner
 from pipeline.graph import create_data_pipeline
 from pipeline.lineage import Execution, read_run

@@ -3,11 +3,9 @@ import json
 
 import pytest
 
-from components.errors import IngestionError
-from models.errors import ModelError
+from events.errors import ConfigError, IngestionError, ModelError
 from models.rules import Rules
 from pipeline.config import Config, keys, override
-from pipeline.errors import ConfigError
 
 
 def test_settings_reach_their_section_with_their_type():

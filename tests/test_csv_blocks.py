@@ -2,9 +2,9 @@ import gzip
 
 import pytest
 
-from components import csv_blocks
-from components.csv_blocks import count_rows, read_blocks, read_head, read_lines
-from components.errors import IngestionError
+from events import csv_blocks
+from events.csv_blocks import count_rows, read_blocks, read_head, read_lines
+from events.errors import IngestionError
 
 LINE = b"1,0.5,2\n"
 

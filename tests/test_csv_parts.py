@@ -9,11 +9,11 @@ import pytest
 from conftest import to_csv
 from test_example_gen import ingest, read_split, read_splits
 
-from components import csv_blocks, ingestion
-from components.csv_blocks import Part, count_lines_before, count_rows, read_chunks, read_lines
-from components.errors import IngestionError
-from components.ingestion import divide, read_summary
-from models.features import COLUMNS
+from events import csv_blocks, ingestion
+from events.csv_blocks import Part, count_lines_before, count_rows, read_chunks, read_lines
+from events.errors import IngestionError
+from events.higgs.columns import COLUMNS
+from events.ingestion import divide, read_summary
 
 TEXTS = {
     "even": b"aa\nbb\ncc\ndd\n",

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from components import csv_blocks
-from components.csv_blocks import Block, Head, count_rows, is_numbering, read_blocks, read_head, split_fields
-from components.csv_rows import NUMBER, OVERFLOW, RowParser
+from events import csv_blocks
+from events.csv_blocks import Block, Head, count_rows, is_numbering, read_blocks, read_head, split_fields
+from events.csv_rows import NUMBER, OVERFLOW, RowParser
 
 COLUMNS = ("label", "x", "y")
 PARSER = RowParser.for_file("f.csv", Head(b"", False), COLUMNS)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from conftest import make_rows, to_csv
 
-from components.csv_blocks import Block, Head
-from components.csv_rows import RowParser
-from components.errors import IngestionError
+from events.csv_blocks import Block, Head
+from events.csv_rows import RowParser
+from events.errors import IngestionError
 
 COLUMNS = ("label", "x", "y")
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from events.errors import ConfigError
 from pipeline.config import Config, override
 from pipeline.database import Database, reach
-from pipeline.errors import ConfigError
 
 # As much of MySQL as it takes to refuse everybody. In a process of its own: ML Metadata lets no other thread run.
 REFUSING = """

@@ -20,27 +20,33 @@ STAGES = {
 }
 # Modules of each stage, two or three imports away from its executor where there are such.
 KNOWN = {
-    "HiggsExampleGen": ("components.example_gen", "components.splits", "datasets.listing", "datasets.records"),
-    "StatisticsGen": ("components.statistics_gen", "components.example_blocks", "datasets.records"),
-    "HiggsExampleValidator": ("components.example_validator", "datasets.seals"),
-    "Transform": ("components.transform", "models.preprocessing", "models.physics", "datasets.reconstruction"),
-    "Trainer": ("models.training", "models.layers", "models.inputs", "datasets.simulate", "datasets.detector"),
-    "Tuner": ("models.tuning", "models.space", "models.loop", "datasets.records"),
-    "HiggsEvaluator": ("components.evaluator", "components.metrics", "components.paired", "components.verdict"),
-    "HiggsInfraValidator": ("components.infra_validator", "components.warmup", "datasets.seals"),
-    "HiggsPusher": ("components.pusher", "components.versions", "components.history", "components.model_card"),
+    "HiggsExampleGen": ("components.example_gen", "events.splits", "events.listing", "events.records"),
+    "StatisticsGen": ("components.statistics_gen", "events.example_blocks", "events.records"),
+    "HiggsExampleValidator": ("components.example_validator", "events.seals"),
+    "Transform": ("components.transform", "models.preprocessing", "models.physics", "events.higgs.reconstruction"),
+    "Trainer": ("models.training", "models.layers", "models.inputs", "events.higgs.simulate", "events.higgs.detector"),
+    "Tuner": ("models.tuning", "models.space", "models.loop", "events.records"),
+    "HiggsEvaluator": ("components.evaluator", "components.event_metrics", "metrics.paired", "components.verdict"),
+    "HiggsInfraValidator": ("components.infra_validator", "serving.warmup", "events.seals"),
+    "HiggsPusher": ("components.pusher", "serving.versions", "serving.history", "serving.model_card"),
 }
 # Of stages whose results take long, modules that do not decide them.
 OTHERS = {
     "HiggsExampleGen": (
         "components.pusher",
-        "components.metrics",
+        "components.event_metrics",
         "models.layers",
         "pipeline.gate",
-        "datasets.simulate",
+        "events.higgs.simulate",
     ),
-    "Transform": ("components.pusher", "components.evaluator", "components.splits", "models.training"),
-    "Trainer": ("components.pusher", "components.metrics", "models.tuning", "pipeline.gate", "datasets.download"),
+    "Transform": ("components.pusher", "components.evaluator", "events.splits", "models.training"),
+    "Trainer": (
+        "components.pusher",
+        "components.event_metrics",
+        "models.tuning",
+        "pipeline.gate",
+        "events.higgs.download",
+    ),
 }
 
 

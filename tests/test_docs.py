@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
+from cli.main import cli
 from docs import reference
-from pipeline.cli import cli
 from pipeline.config import Config, override
 
 ROOT = Path(__file__).parent.parent

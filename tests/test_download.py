@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from datasets import DatasetError
-from datasets.download import N_ATTEMPTS, download
-from datasets.provenance import get_marker_path, write_marker
+from events.errors import DatasetError
+from events.higgs.download import N_ATTEMPTS, download
+from events.provenance import get_marker_path, write_marker
 
 CONTENT = bytes(range(256)) * 2000  # 512,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

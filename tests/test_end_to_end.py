@@ -138,7 +138,7 @@ def test_tiny_candidate_ties_is_refused_and_only_it_is_trained(blessed_run):
 
 
 def test_killed_run_is_finished_by_the_same_command(tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--simulate", "1500", "--epochs", "200"]
+    command = [sys.executable, "-m", "cli.main", "run", "--simulate", "1500", "--epochs", "200"]
     command += ["--patience", "200", "--architecture", "large", "--output", str(tmp_path / "runs")]
     root = Path(__file__).parent.parent
     with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, start_new_session=True) as process:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Run, higgs, read_rows
 
 from benchmarks.engines.clusters import CLUSTERS, Cluster, missing
-from datasets.simulate import write_csv
+from events.higgs.simulate import write_csv
 
 N_FILES, FILE_ROWS = 8, 12_500
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def test_run_goes_on_without_a_machine_that_is_lost_and_counts_every_row_once(cl
     output = tmp_path / "output.txt"
     with open(output, "w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *map(str, command)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "cli.main", *map(str, command)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
         )
     examples = tmp_path / "runs/artifacts/HiggsExampleGen/examples"
     wait_until(lambda: any(examples.rglob("*.partial")), process, output)

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from benchmarks.engines.clusters import CLUSTERS, missing
-from datasets.simulate import write_csv
+from events.higgs.simulate import write_csv
 from models.inputs import load
 from models.transform_graph import TransformGraph
 

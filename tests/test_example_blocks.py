@@ -10,9 +10,9 @@ from conftest import make_rows
 from shards import to_example, write_plain_shard, write_shard
 from tfx_bsl.coders import example_coder
 
-from components.errors import IngestionError
-from components.example_blocks import DecodeShard, ReadBlocks
-from models.features import COLUMNS
+from events.errors import IngestionError
+from events.example_blocks import DecodeShard, ReadBlocks
+from events.higgs.columns import COLUMNS
 
 
 def read(path, n_rows=100) -> list[pa.RecordBatch]:

@@ -8,13 +8,12 @@ import pytest
 from conftest import make_rows, read_rows, to_csv
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import csv_blocks, ingestion_files
-from components.errors import IngestionError
 from components.example_gen import Executor, HiggsExampleGen
-from components.ingestion import read_summary, remarks
-from datasets import DatasetError
-from datasets.listing import split_pattern, to_pattern
-from models.features import COLUMNS
+from events import csv_blocks, ingestion_files
+from events.errors import DatasetError, IngestionError
+from events.higgs.columns import COLUMNS
+from events.ingestion import read_summary, remarks
+from events.listing import split_pattern, to_pattern
 
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 

@@ -130,7 +130,7 @@ def test_every_stage_writes_where_it_is_told(outputs):
 
 
 def test_what_was_written_is_read_again(outputs):
-    from components.ingestion import read_summary
+    from events.ingestion import read_summary
     from models.inputs import batches
 
     by_node, _ = outputs

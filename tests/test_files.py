@@ -10,11 +10,11 @@ import threading
 
 import pytest
 
-from datasets.files import remove_unfinished, whole
+from events.files import remove_unfinished, whole
 
 WRITING = """
 import sys
-from datasets.files import whole
+from events.files import whole
 with whole(sys.argv[1]) as file:
     file.write("half")
     print("here", flush=True)

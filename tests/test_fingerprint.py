@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from datasets import fingerprint as module
-from datasets.fingerprint import digests, fingerprint, is_fingerprint
+from events import fingerprint as module
+from events.fingerprint import digests, fingerprint, is_fingerprint
 
 HOUR_NS = 3600 * 10**9
 

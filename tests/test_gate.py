@@ -20,20 +20,20 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import EXAMPLE_SPLITS_KEY
 from tfx.utils import json_utils
 
-from components import versions
 from components.champion import find_champion, from_json
-from components.errors import ChampionError, MissingBaselineError, VersionsError
 from components.evaluator import Driver, Executor
-from components.metrics import NO_SKILL
-from components.sums import crossentropies
+from components.event_metrics import NO_SKILL
 from components.verdict import DIFFERENCE, UPPER, VERDICT_PROPERTY, Verdict
+from events.errors import ChampionError, MissingBaselineError, VersionsError
+from events.higgs.columns import FEATURES, LABEL
+from metrics.sums import crossentropies
 from models.architectures import Architecture
-from models.features import FEATURES, LABEL
 from models.networks import build
 from models.signatures import export
 from models.transform_graph import TransformGraph
 from pipeline.gate import eval_config
 from pipeline.runners import beam_options
+from serving import versions
 
 
 def make_model(folder, transform_graph: str, logit: float, slope: float = 0.0):

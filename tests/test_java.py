@@ -14,8 +14,8 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from conftest import read_rows
 
-from components.metrics import BCE
-from models.features import FEATURES
+from components.event_metrics import BCE
+from events.higgs.columns import FEATURES
 
 JAVA = Path(__file__).parent / "java"
 SERVING = Path(__file__).parent.parent / "docs" / "serving.md"

@@ -15,8 +15,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import kubeflow.connection
+from events.errors import KubeflowError
 from kubeflow.client import Client
-from kubeflow.errors import KubeflowError
 
 TOKEN = "let-me-in"
 LOGIN_PAGE = "<html>Who are you?</html>"

@@ -13,8 +13,8 @@ from conftest import higgs
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from events.errors import KubeflowError
 from kubeflow.compile import Target, mounts_of, task_name, write
-from kubeflow.errors import KubeflowError
 from kubeflow.parameters import PARAMETERS, TUNER
 from kubeflow.resources import NEEDS, with_needs
 
@@ -166,7 +166,7 @@ def test_image_as_make_calls_it_is_taken():
 def test_nothing_in_the_spec_depends_on_where_it_was_compiled(documents):
     assert str(Path(__file__).parent.parent) not in yaml.safe_dump_all(documents)
     schema = documents[0]["root"]["dag"]["tasks"]["import-schema-gen"]["inputs"]["parameters"]["schema_file"]
-    assert schema["runtimeValue"]["constant"].startswith("package:models/schema.pbtxt#")
+    assert schema["runtimeValue"]["constant"].startswith("package:events/higgs/schema.pbtxt#")
 
 
 def test_data_that_is_named_by_a_version_is_ingested_once(tmp_path):

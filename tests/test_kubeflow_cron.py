@@ -2,8 +2,8 @@ import datetime
 
 import pytest
 
+from events.errors import KubeflowError
 from kubeflow.cron import check
-from kubeflow.errors import KubeflowError
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,16 @@ import yaml
 from click.testing import CliRunner
 from conftest import Run, higgs, make_rows, to_csv
 
-from components.metrics import BCE
+from cli.kubeflow import kubeflow
+from components.event_metrics import BCE
 from components.verdict import Verdict
-from datasets import DatasetError
+from events.errors import ConfigError, DatasetError, ModelError
 from kubeflow import entrypoint
-from kubeflow.cli import kubeflow
 from kubeflow.compile import COMMAND
 from kubeflow.execute import execute
 from kubeflow.parameters import TUNER, apply
 from kubeflow.releases import LOGS, RELEASES
 from kubeflow.resources import NEEDS
-from models.errors import ModelError
-from pipeline.errors import ConfigError
 from pipeline.exits import reported
 
 TASKS = set(NEEDS) - {TUNER}
@@ -281,7 +279,7 @@ def test_output_has_uris_of_the_store_and_no_nulls(root):
 
 
 def test_file_of_our_own_is_found_where_the_code_lies():
-    settings = {"schema_file": "package:models/schema.pbtxt#0123"}
+    settings = {"schema_file": "package:events/higgs/schema.pbtxt#0123"}
     invocation = {"inputs": {"parameterValues": settings}, "outputs": {}}
     entrypoint.prepare(invocation, {}, (), "import-schema-gen")
     assert os.path.isfile(settings["schema_file"])

@@ -22,7 +22,7 @@ from kubeflow_cluster import Cluster
 from kubeflow_pods import refusal
 from kubeflow_services import BUCKET, Services
 
-from components.metrics import BCE
+from components.event_metrics import BCE
 from kubeflow.parameters import TUNER
 from kubeflow.releases import RELEASES
 from kubeflow.resources import NEEDS

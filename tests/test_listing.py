@@ -7,8 +7,8 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from datasets import DatasetError
-from datasets.listing import any_span, list_files, match_files, split_pattern, stem, to_local, to_pattern
+from events.errors import DatasetError
+from events.listing import any_span, list_files, match_files, split_pattern, stem, to_local, to_pattern
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from events.errors import ConfigError
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.local_runner import arguments
 from pipeline.places import Places
 

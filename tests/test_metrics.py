@@ -3,10 +3,10 @@ import pytest
 import scipy.stats
 from sklearn import metrics as sklearn_metrics
 
-from components.metrics import METRICS
-from components.paired import PairedSums, quantile
+from components.event_metrics import METRICS
 from components.slicing import slice_batch
-from components.sums import EventSums
+from metrics.paired import PairedSums, quantile
+from metrics.sums import EventSums
 
 
 def sums(labels, probabilities) -> EventSums:

@@ -10,11 +10,11 @@ import tensorflow as tf
 from click.testing import CliRunner
 from serving_server import serve
 
-from components import model_card
-from components.architecture_words import in_words
-from components.model_card import NOISE_LIMIT, SIMULATED_LIMIT, Sources, to_text
-from components.served import digest_model, stable_version
-from pipeline.cli import cli
+from cli.main import cli
+from models.architecture_words import in_words
+from serving import model_card
+from serving.model_card import NOISE_LIMIT, SIMULATED_LIMIT, Sources, to_text
+from serving.served import digest_model, stable_version
 
 
 @pytest.fixture(scope="module")

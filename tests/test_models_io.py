@@ -12,10 +12,10 @@ from tfx.types import standard_artifacts
 
 from components.pusher import Executor as Pusher
 from components.sealed import model_path, servable_path
-from datasets.records import RecordCodec
-from datasets.shards import DamageError
-from models.errors import ModelError
-from models.features import COLUMNS
+from events.errors import ModelError
+from events.higgs.columns import COLUMNS
+from events.records import RecordCodec
+from events.shards import DamageError
 from models.inputs import BLOCK_ROWS, _decoded, _parsed, load, load_raw
 from models.transform_graph import TransformGraph
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.digest import ROOT
 
 GUIDE = (ROOT / "docs" / "your_own_data.md").read_text()
-PACKAGES = ("components", "datasets", "kubeflow", "models", "pipeline", "report", "study")
+PACKAGES = ("cli", "components", "events", "kubeflow", "metrics", "models", "pipeline", "report", "serving", "study")
 
 
 def blocks(section: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_susy_runs_to_a_verdict_as_the_guide_says(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(copy)}
 
     [features] = blocks("Name the columns")
-    (copy / "models" / "features.py").write_text(features + "\n")
+    (copy / "events" / "higgs" / "columns.py").write_text(features + "\n")
     [schema] = blocks("Say what is valid")
     subprocess.run([sys.executable, "-c", schema], cwd=copy, env=environment, check=True)
     *of_signatures, old, new = blocks("Choose the slices")
@@ -58,7 +58,7 @@ def test_susy_runs_to_a_verdict_as_the_guide_says(tmp_path):
     np.savetxt(copy / "SUSY.csv.gz", rows, fmt="%.18e", delimiter=",")
     arguments = [*command.split()[1:], "--set", "train.epochs=20", "--set", "gate.confidence=0.95"]
     result = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *arguments], cwd=copy, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "cli.main", *arguments], cwd=copy, env=environment, capture_output=True, text=True
     )
     assert result.returncode in (0, 3), result.stdout + result.stderr
     assert "missing_energy_band" in (next((copy / "runs" / "results").iterdir()) / "report.html").read_text()

@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import kinematics
-from datasets.collisions import W_MASS
-from datasets.reconstruction import JET_ETA_UNITS, JET_PT_UNITS, LEPTON_ETA_UNIT, LEPTON_PT_UNIT, MISSING_UNIT, PHI_UNIT
-from datasets.simulate import simulate_block
+from events.higgs import kinematics
+from events.higgs.collisions import W_MASS
+from events.higgs.columns import FEATURES, HALF_TURN, JETS
+from events.higgs.reconstruction import (
+    JET_ETA_UNITS,
+    JET_PT_UNITS,
+    LEPTON_ETA_UNIT,
+    LEPTON_PT_UNIT,
+    MISSING_UNIT,
+    PHI_UNIT,
+)
+from events.higgs.simulate import simulate_block
 from models.augmentation import reflect, rotate
-from models.features import FEATURES, HALF_TURN, JETS
 from models.physics import physics_columns
 
 EVENTS = simulate_block(3, 0)[:200, 1:]

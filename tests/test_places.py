@@ -3,10 +3,9 @@ import sys
 
 import pytest
 
-from datasets import DatasetError
+from events.errors import ConfigError, DatasetError
 from pipeline.config import Config
 from pipeline.data import data_files, split_pattern, with_data, with_simulation
-from pipeline.errors import ConfigError
 from pipeline.places import Places, check_writable
 
 

@@ -20,14 +20,13 @@ from conftest import make_rows, to_csv
 from serving_server import Mood, serve
 from sklearn import metrics as sklearn_metrics
 
-from components.errors import IngestionError
-from components.history import PUSH, Event
-from components.served import render
-from components.splits import SplitRule, hash_rows
-from datasets import DatasetError
-from kubeflow.serving.predict import Events, in_order, predict
-from models.features import COLUMNS, FEATURES
-from pipeline.cli import cli
+from cli.main import cli
+from events.errors import DatasetError, IngestionError
+from events.higgs.columns import COLUMNS, FEATURES
+from events.splits import SplitRule, hash_rows
+from serving.history import PUSH, Event
+from serving.predict import Events, in_order, predict
+from serving.served import render
 
 N_ROWS = 300
 ROOT = Path(__file__).parent.parent
@@ -450,7 +449,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 def test_rest_needs_neither_tensorflow_nor_beam(ways, events, tmp_path):
     code = (
-        "import sys; from click.testing import CliRunner; from pipeline.cli import cli;"
+        "import sys; from click.testing import CliRunner; from cli.main import cli;"
         "result = CliRunner().invoke(cli, sys.argv[1:]); print(result.exit_code, result.output);"
         "print({'tensorflow', 'apache_beam', 'tfx', 'grpc'} & set(sys.modules))"
     )

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.simulate import GENERATOR_VERSION, generate
+from events.errors import ModelError
+from events.higgs.columns import FEATURES
+from events.higgs.simulate import GENERATOR_VERSION, generate
 from models import pretraining
 from models.architectures import Architecture
-from models.errors import ModelError
-from models.features import FEATURES
 from models.networks import build
 from models.pretraining import CHUNK_ROWS, SEED, pretrain
 from models.replicas import Replicas

@@ -13,10 +13,11 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
-from components import pusher, served, server
-from components.errors import UnservableModelError
+from components import pusher
 from components.pusher import Executor
-from components.versions import roll_back
+from events.errors import UnservableModelError
+from serving import served, server
+from serving.versions import roll_back
 
 
 def make_model(folder, content="weights"):

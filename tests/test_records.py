@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 from conftest import make_rows
 
-from datasets.records import RecordCodec
-from models.features import COLUMNS, FEATURES, LABEL
+from events.higgs.columns import COLUMNS, FEATURES, LABEL
+from events.records import RecordCodec
 
 
 def to_example(row) -> tf.train.Example:

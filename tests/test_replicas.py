@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 from test_training import TRAIN, VAL
 
+from events.errors import ModelError
+from events.higgs.columns import FEATURES
 from models.architectures import Architecture, named
-from models.errors import ModelError
-from models.features import FEATURES
 from models.inputs import load
 from models.replicas import Replicas, choose_strategy, n_tasks
 from models.rules import Rules

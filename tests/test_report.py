@@ -120,8 +120,8 @@ def test_page_begins_with_the_verdict_and_where_the_rows_come_from(summary, run_
 
 
 def test_page_compares_with_the_baseline_and_with_what_is_served_and_says_who_is_unfinished(summary):
-    from report.measures import Roc
-    from report.run import _models
+    from metrics.curves import Roc
+    from report.run_page import _models
 
     champion = {"number": 7, "difference": 0.0175, "interval": [0.01, 0.025], "may_know_eval": True}
     served = summary["models"]["baseline"]["eval"] | {"binary_crossentropy": 0.6421, "auc": 0.7012}
@@ -159,8 +159,8 @@ def test_every_block_of_a_split_is_scored(blessed_run, summary, monkeypatch):
 def test_scores_of_the_page_are_those_of_the_evaluator(blessed_run, summary):
     import tensorflow as tf
 
+    from metrics.curves import Roc
     from pipeline.scoring import score
-    from report.measures import Roc
 
     models = {
         name: tf.saved_model.load(os.path.join(run.replace("model_run", "model"), "Format-Serving"))
@@ -234,8 +234,8 @@ def test_report_of_what_is_not_there_is_one_line_and_exit_code_2(blessed_run, tm
 
 
 def test_report_that_cannot_be_made_is_a_warning_only(summary, tmp_path, caplog):
+    from cli.report import report_run
     from pipeline.config import Config
-    from report.cli import report_run
 
     assert report_run(Config(output=str(tmp_path)), summary) == "not made"
     assert "The report could not be made: ML Metadata must know the run." in caplog.text

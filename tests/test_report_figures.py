@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from metrics.curves import Roc
 from pipeline.run_records import MODELS
 from report.figures import INKS, draw, ink
-from report.measures import Roc
 from report.page import Page, Section, Table
 from report.score_charts import differences, rejection
 from report.training_charts import learning_curves, sweep, sweeps

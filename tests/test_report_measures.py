@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from components.architecture_words import in_words
-from report.measures import Calibration, Roc, Significance, asimov, importance, smooth
+from metrics.curves import Calibration, Roc, Significance, asimov, importance, smooth
+from models.architecture_words import in_words
 from report.texts import group, number
 
 # Signal at 0.8 and 0.4; background at 0.9, 0.5, 0.2 and 0.1.

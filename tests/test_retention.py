@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components import served
-from components.history import PUSH, Event
-from components.served import render
+from events.errors import ConfigError
 from pipeline import retention
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.lineage import open_store
 from pipeline.retention import collect, remove, runs_kept
+from serving import served
+from serving.history import PUSH, Event
+from serving.served import render
 
 STAGES = ("HiggsExampleGen", "Trainer.candidate", "HiggsEvaluator")
 

@@ -5,8 +5,8 @@ import os
 import pytest
 from conftest import higgs
 
+from events.errors import ConfigError
 from pipeline.config import Config, override
-from pipeline.errors import ConfigError
 from pipeline.places import Places
 from pipeline.runners import IMAGE_VARIABLE, RUNNERS, beam_options, check_reachable
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import higgs
 
-from pipeline.cli import cli
+from cli.main import cli
 from pipeline.run_records import PREDICTIONS
 
 HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "ml_metadata")
@@ -109,7 +109,7 @@ def test_diff_without_a_common_eval_gives_no_interval(output, tmp_path):
 @pytest.mark.parametrize("arguments", [["list"], ["show"], ["diff", "2026-01-01"]])
 def test_records_are_read_without_anything_heavy(output, arguments):
     code = (
-        "import sys; from pipeline.cli import cli; cli(sys.argv[1:], standalone_mode=False); "
+        "import sys; from cli.main import cli; cli(sys.argv[1:], standalone_mode=False); "
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, "runs", *arguments, "--output", str(output)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.seals import IN_MODEL, SEAL, check_seal, find_fault, seal
-from datasets.shards import DamageError
+from events.seals import IN_MODEL, SEAL, check_seal, find_fault, seal
+from events.shards import DamageError
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from components import served
-from components.errors import VersionsError
-from components.history import PROMOTE, PUSH, RESTORE, ROLLBACK, Event, replay
-from components.served import Version, digest_model, read_events, render, stable_version
+from events.errors import VersionsError
+from serving import served
+from serving.history import PROMOTE, PUSH, RESTORE, ROLLBACK, Event, replay
+from serving.served import Version, digest_model, read_events, render, stable_version
 
 
 def pushed(version: int, stable: int, **others) -> Event:
     return Event(PUSH, "2026-11-25T20:15:00Z", stable, versions=(version,), digest=f"d{version}", **others)
 
 
-# The table of components/history.py, one event after another: what the two names list, and what else follows.
+# The table of serving/history.py, one event after another: what the two names list, and what else follows.
 STEPS = [
     (pushed(1, 1), [1], [1], {1: "stable"}),
     (pushed(2, 1, canary=2), [1], [1, 2], {1: "stable", 2: "canary"}),
@@ -114,5 +114,5 @@ def test_digest_is_that_of_the_model_and_not_of_what_lies_beside_it(tmp_path):
 
 
 def test_reading_it_imports_no_tensorflow():
-    code = "import sys, components.served; print({'tensorflow', 'google.protobuf', 'tfx'} & set(sys.modules))"
+    code = "import sys, serving.served; print({'tensorflow', 'google.protobuf', 'tfx'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -11,18 +11,18 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-import kubeflow.serving
-from components.served import CONFIG_FILE, SERVER_ROOT
-from components.server import LOAD_WAIT_S
-from components.versions import SETTLED_S
-from kubeflow.cli import compile_command
-from kubeflow.serving.cli import predict
+from cli.kubeflow import compile_command
+from cli.serving import predict
 from pipeline.config import Config
 from pipeline.places import Places
+from serving.served import CONFIG_FILE, SERVER_ROOT
+from serving.server import LOAD_WAIT_S
+from serving.versions import SETTLED_S
 
-DEPLOY = Path(kubeflow.serving.__file__).parent / "deploy"
-KUSTOMIZATION = Path(kubeflow.serving.__file__).parent.parent / "manifests" / "kustomization.yaml"
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "serving" / "deploy"
+KUSTOMIZATION = ROOT / "kubeflow" / "manifests" / "kustomization.yaml"
+README = ROOT / "README.md"
 MANIFESTS = ("deployment.yaml", "service.yaml", "autoscaler.yaml")
 KUBERNETES = "1.30"
 

@@ -12,8 +12,8 @@ import pytest
 from file_faults import DIES, DIES_AFTER, FULL, Faults, KilledError
 from test_versions import push
 
-from components import served, versions
-from datasets import files
+from events import files
+from serving import served, versions
 
 NOW = 1795649889.0
 

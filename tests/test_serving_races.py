@@ -11,7 +11,7 @@ import pytest
 from test_serving_kills import check_whole
 from test_versions import push
 
-from components import served, versions
+from serving import served, versions
 
 N_TRIALS = 150
 TESTS = Path(__file__).parent
@@ -19,9 +19,9 @@ TESTS = Path(__file__).parent
 # A process that does commands, one a line: its name, the folder, and when to begin.
 WORKER = """
 import json, sys, time
-from components import versions
-from components.errors import VersionsError
-from datasets import files
+from events import files
+from events.errors import VersionsError
+from serving import versions
 
 files.os.fsync = lambda handle: None  # no power is lost here, and the lock is held for a shorter time
 

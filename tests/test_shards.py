@@ -9,9 +9,9 @@ import pytest
 from conftest import make_rows
 from shards import write_plain_shard, write_shard
 
-from datasets.records import RecordCodec
-from datasets.shards import INDEX, DamageError, list_shards, read_index, write_index
-from models.features import COLUMNS
+from events.higgs.columns import COLUMNS
+from events.records import RecordCodec
+from events.shards import INDEX, DamageError, list_shards, read_index, write_index
 
 RECORD_BYTES = RecordCodec(COLUMNS).record_bytes
 
@@ -108,8 +108,8 @@ def test_damage_ends_a_command_in_its_line():
 def read_for_statistics(examples):
     import apache_beam as beam
 
-    from components.errors import ingestion_errors
-    from components.example_blocks import ReadBlocks
+    from events.errors import ingestion_errors
+    from events.example_blocks import ReadBlocks
 
     with ingestion_errors(), beam.Pipeline(argv=["--runner=DirectRunner", "--direct_running_mode=in_memory"]) as pipe:
         _ = pipe | ReadBlocks({"train": [f"{examples}/Split-train/*"]})
@@ -139,7 +139,7 @@ def read_for_report(examples):
 
 
 def read_for_warmup(examples):
-    from components.warmup import read_records
+    from serving.warmup import read_records
 
     return read_records(list_shards([f"{examples}/Split-train/*"]), 60)
 

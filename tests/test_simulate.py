@@ -11,12 +11,13 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-import datasets.simulate
-from datasets import DatasetError, collisions, detector, kinematics, production, radiation, reconstruction
-from datasets.decimals import format_rows
-from datasets.provenance import get_marker_path, is_simulated
-from datasets.simulate import BLOCK_ROWS, generate, simulate_block, write_csv
-from models.features import COLUMNS, FEATURES, JETS
+import events.higgs.simulate
+from events.decimals import format_rows
+from events.errors import DatasetError
+from events.higgs import collisions, detector, kinematics, production, radiation, reconstruction
+from events.higgs.columns import COLUMNS, FEATURES, JETS
+from events.higgs.simulate import BLOCK_ROWS, generate, simulate_block, write_csv
+from events.provenance import get_marker_path, is_simulated
 
 N_TRIALS = 4000
 
@@ -36,7 +37,7 @@ def fake_blocks(monkeypatch):
         asked.append(block)
         return np.random.default_rng([seed, block]).normal(size=(BLOCK_ROWS, 29)).astype(np.float32)
 
-    monkeypatch.setattr(datasets.simulate, "simulate_block", make)
+    monkeypatch.setattr(events.higgs.simulate, "simulate_block", make)
     return asked
 
 
@@ -150,7 +151,7 @@ def test_short_file_is_the_beginning_of_a_long_one(rows):
 def test_chunks_do_not_change_the_rows(fake_blocks, chunk):
     chunks = list(generate(2 * BLOCK_ROWS + 7, 0, chunk))
     assert [len(part) for part in chunks[:-1]] == [chunk] * (len(chunks) - 1)
-    expected = np.concatenate([datasets.simulate.simulate_block(0, block) for block in range(3)])
+    expected = np.concatenate([events.higgs.simulate.simulate_block(0, block) for block in range(3)])
     np.testing.assert_array_equal(np.concatenate(chunks), expected[: 2 * BLOCK_ROWS + 7])
 
 
@@ -160,7 +161,7 @@ def test_eleven_million_rows_are_made_as_they_are_asked_for(fake_blocks):
     for _ in range(5):
         next(iterator)
     iterator.close()
-    assert len(fake_blocks) <= 5 + datasets.simulate.N_THREADS + 1
+    assert len(fake_blocks) <= 5 + events.higgs.simulate.N_THREADS + 1
 
 
 # Physics
@@ -398,7 +399,7 @@ def test_progress_counts_the_rows(fake_blocks, tmp_path):
 
 
 def test_disk_estimates_are_a_little_above_the_truth(tmp_path):
-    for suffix, estimate in datasets.simulate.BYTES_PER_ROW.items():
+    for suffix, estimate in events.higgs.simulate.BYTES_PER_ROW.items():
         n_bytes = write_csv(tmp_path / f"rows{suffix}", 3000, 0).stat().st_size
         assert 0.9 * estimate < n_bytes / 3000 < estimate
 
@@ -408,7 +409,7 @@ def test_marker_says_how_the_file_was_made(fake_blocks, tmp_path):
     marker = json.loads(get_marker_path(path).read_text())
     assert marker["origin"] == "simulated"
     assert (marker["seed"], marker["n_rows"], marker["generator_version"]) == (4, 10, 1)
-    assert marker["sha256"] == datasets.simulate.hashlib.sha256(path.read_bytes()).hexdigest()
+    assert marker["sha256"] == events.higgs.simulate.hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_simulated_files_are_known_by_marker_header_or_name(fake_blocks, tmp_path):
@@ -456,7 +457,7 @@ def test_full_disk_is_one_line(fake_blocks, monkeypatch, tmp_path, suffix):
     def fail(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(datasets.simulate._HashingFile, "write", fail)
+    monkeypatch.setattr(events.higgs.simulate._HashingFile, "write", fail)
     with pytest.raises(DatasetError, match=r"free disk space\. Received: No space left on device"):
         write_csv(tmp_path / f"rows{suffix}", 10, 0)
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from conftest import make_rows
 
-from components.errors import IngestionError
-from components.splits import RowRange, SplitRule, hash_rows
+from events.errors import IngestionError
+from events.splits import RowRange, SplitRule, hash_rows
 
 WEIGHTS = (("train", 8), ("val", 1), ("eval", 1))
 HASH_OF_0_TO_27 = 3797720789

@@ -11,13 +11,13 @@ from conftest import higgs, to_csv
 from conftest import make_rows as make_csv_rows
 from sklearn.metrics import log_loss, roc_auc_score
 
+from events.errors import ModelError
+from events.higgs.columns import FEATURES
 from models.architectures import ARCHITECTURES, Architecture, named
-from models.errors import ModelError
-from models.features import FEATURES
 from models.networks import build
 from models.rules import Rules
 from pipeline.config import Config, DataConfig
-from study.data import Dataset, materialize
+from study.dataset import Dataset, materialize
 from study.outcome import rank, show, swept
 from study.plan import Variant, plan
 from study.trainings import Trainings, score

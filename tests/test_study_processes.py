@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ModelError
+from events.errors import ModelError
 from study.processes import side_by_side
 
 ROOT = Path(__file__).parent.parent

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from study.statistics import adjusted, compare, mean_and_sd, stratified_folds
+from metrics.comparison import adjusted, compare, mean_and_sd, stratified_folds
 
 RNG = np.random.default_rng(0)
 

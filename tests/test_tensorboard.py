@@ -84,7 +84,7 @@ def read_tags(address: str) -> dict:
 
 
 def test_board_lists_every_network_and_ends_with_ctrl_c(blessed_run):
-    command = [sys.executable, "-m", "pipeline.cli", "tensorboard", str(blessed_run.folder), "--port", "0"]
+    command = [sys.executable, "-m", "cli.main", "tensorboard", str(blessed_run.folder), "--port", "0"]
     with subprocess.Popen(
         command,
         cwd=ROOT,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.trained_rows import N_KEPT, TrainedRows
+from events.trained_rows import N_KEPT, TrainedRows
 
 
 def test_every_row_is_known_while_there_are_few():

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from events.errors import ModelError
+from events.higgs.columns import FEATURES
 from models.architectures import ARCHITECTURES, Architecture, named
 from models.augmentation import Augmentation
-from models.errors import ModelError
-from models.features import FEATURES
 from models.loop import Loop
 from models.networks import build, seed_states
 from models.rules import BaselineRules, Rules

@@ -8,11 +8,11 @@ import pytest
 from conftest import Run, higgs
 from test_cli import check_one_line
 
+from events.errors import ConfigError
 from models.architectures import named
 from models.rules import Rules, TuningRules
 from models.space import space, values_of
 from pipeline.config import Config, override
-from pipeline.errors import ConfigError
 from pipeline.hyperparameters import FILE, sentence, with_hyperparameters
 
 COMMAND = ("run", "--simulate", "1500", "--epochs", "3", "--architecture", "small")
@@ -200,7 +200,7 @@ def test_tuning_that_cannot_be_is_one_line_and_leaves_no_output(csv_file, argume
 
 @pytest.mark.parametrize("setting", ["trials=0", "max_s=0", "max_s=nan", "epochs=-1", "patience=-1", "seed=-1"])
 def test_searches_that_find_nothing_are_refused(setting):
-    from models.errors import ModelError
+    from events.errors import ModelError
 
     with pytest.raises(ModelError, match=f"tuner.{setting.split('=')[0]} is at least|above"):
         override(Config(), [f"tuner.{setting}"])

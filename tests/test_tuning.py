@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from test_training import TRAIN, VAL
 
+from events.errors import ModelError
 from models.architectures import ARCHITECTURES, Architecture
-from models.errors import ModelError
 from models.rules import Rules, TuningRules
 from models.space import RANGES, from_hyperparameters, space, start, values_of
 from models.training import fit

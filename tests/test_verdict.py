@@ -8,7 +8,7 @@ from tensorflow_model_analysis.evaluators.metrics_validator import validate_metr
 from tensorflow_model_analysis.utils import update_eval_config_with_defaults
 
 from components.champion import with_champion
-from components.metrics import (
+from components.event_metrics import (
     BCE,
     CHAMPION,
     CHAMPION_METRICS,
@@ -20,9 +20,9 @@ from components.metrics import (
     PAIRED_METRICS,
     PAIRED_UPPER,
 )
-from components.served import Version
 from components.verdict import LOWER, UPPER, Limits, Verdict, judge
 from pipeline.gate import SLICES, eval_config
+from serving.served import Version
 
 HARMLESS = {BCE: -0.1, PAIRED_UPPER: -0.05, NO_SKILL: -0.1, OVER_CHAMPION: -0.1}
 

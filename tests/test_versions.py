@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from model_server import ModelServer
 
-from components import served, versions
-from components.errors import VersionsError
-from datasets import files
-from pipeline.cli import cli
+from cli.main import cli
+from events import files
+from events.errors import VersionsError
+from serving import served, versions
 
 ROOT = Path(__file__).parent.parent
 
@@ -394,7 +394,7 @@ def test_status_takes_less_than_a_second_and_neither_tensorflow_nor_tfx(base, tm
     for content in "ab":
         push(base, content)
     code = (
-        "import sys, time, resource; from pipeline.cli import cli; cli(sys.argv[1:], standalone_mode=False);"
+        "import sys, time, resource; from cli.main import cli; cli(sys.argv[1:], standalone_mode=False);"
         "usage = resource.getrusage(resource.RUSAGE_SELF); print(usage.ru_utime + usage.ru_stime);"
         "print({'tensorflow', 'tfx', 'google.protobuf', 'numpy'} & set(sys.modules))"
     )

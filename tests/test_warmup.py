@@ -12,16 +12,16 @@ from conftest import make_rows
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import standard_artifacts
 
-from components.errors import UnservableModelError
 from components.infra_validator import Executor, try_model
 from components.pusher import Executor as Pusher
-from components.warmup import BATCH_SIZES, ServedModel, check, make_requests, read_records
+from events.errors import UnservableModelError
+from events.higgs.columns import FEATURES
 from models.architectures import Architecture
-from models.features import FEATURES
 from models.rules import Rules
 from models.signatures import export
 from models.training import fit
 from models.transform_graph import TransformGraph
+from serving.warmup import BATCH_SIZES, ServedModel, check, make_requests, read_records
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -80,7 +80,7 @@ def test_sound_model_passes_in_a_fresh_process(examples, tmp_path):
 
 
 def test_fresh_process_has_no_keras_as_tf_serving_has_none():
-    command = [sys.executable, "-X", "importtime", "-m", "components.warmup", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", "serving.warmup", "--help"]
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split()
     assert "tensorflow" in imported and not {"keras", "keras.src"} & set(imported)
 

@@ -18,7 +18,7 @@ import psutil
 from benchmarks.engines.clusters import CLUSTERS, Cluster, missing
 from benchmarks.machine import commit, machine
 from benchmarks.processes import watched
-from datasets.simulate import write_csv
+from events.higgs.simulate import write_csv
 
 STAGES = ("HiggsExampleGen", "StatisticsGen", "Transform", "HiggsEvaluator")
 FEW_ROWS = 1000
@@ -54,7 +54,7 @@ def measure(engine: str, n_machines: int, n_files: int, n_rows: int) -> dict:
         with CLUSTERS[engine](folder / "cluster", n_machines) as cluster, _Memory(cluster) as memory:
             rules = ["--epochs", "1", "--architecture", "tiny", "--set", "train.baseline_steps=1"]
             given = ["--data", str(folder / "rows"), "--output", str(folder / "runs"), *rules, *cluster.arguments]
-            outcome = watched("-m", "pipeline.cli", "run", *given, expected=(0, 3))
+            outcome = watched("-m", "cli.main", "run", *given, expected=(0, 3))
         [summary] = folder.glob("runs/results/*/summary.json")
         seconds = {stage["name"]: stage["seconds"] for stage in json.loads(summary.read_text())["stages"]}
     return {

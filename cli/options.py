@@ -1,0 +1,53 @@
+"""The options that the commands on rows have in common."""
+
+from collections.abc import Callable
+
+import click
+
+DEFAULT_ROWS = 10_000
+
+
+def _short_for(key: str) -> dict:
+    return {"metavar": "VALUE", "help": f"Short for --set {key}=VALUE.", "default": None}
+
+
+_OPTIONS = (
+    click.option(
+        "--data", metavar="PATH", help="A file, a folder or a glob of .csv and .csv.gz, with or without header."
+    ),
+    click.option(
+        "--simulate",
+        type=click.IntRange(min=1),
+        is_flag=False,
+        flag_value=DEFAULT_ROWS,
+        metavar="[ROWS]",
+        help=f"Use simulated rows instead, {DEFAULT_ROWS:,} unless told.",
+    ),
+    click.option("--epochs", **_short_for("train.epochs")),
+    click.option("--patience", **_short_for("train.patience")),
+    click.option("--seed", **_short_for("train.seed")),
+    click.option(
+        "--eval-rows", metavar="START:STOP", help="Rows to judge by: :1000 the first, -9: the last. [by hash]"
+    ),
+    click.option("--val-rows", metavar="START:STOP", help="Rows that stop training, likewise. [by hash]"),
+    click.option("--bad-rows", type=click.Choice(["stop", "quarantine"]), help="What to do with bad rows. [stop]"),
+    click.option("--output", metavar="FOLDER", help="For artifacts, metadata, logs, results and served models. [runs]"),
+    click.option(
+        "--artifacts", metavar="FOLDER", help="For what stages hand on to each other. [artifacts, in that folder]"
+    ),
+    click.option("--metadata", metavar="URL", help="mysql://user:password@host:port/database instead of SQLite."),
+    click.option("--runner", metavar="NAME", help="Beam's: direct, portable, flink, spark or dataflow. [direct]"),
+    click.option(
+        "--beam-arg", "beam_args", multiple=True, metavar="--NAME=VALUE", help="An option for Beam. Repeatable."
+    ),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting. Repeatable."),
+    click.option("--no-cache", is_flag=True, help="Run every stage, changed or not."),
+    click.option("--verbose", is_flag=True, help="Show what TensorFlow, Beam and TFX log, too."),
+)
+
+
+def session_options(command: Callable) -> Callable:
+    """Gives a click command the options that `pipeline.session.session` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

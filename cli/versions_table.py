@@ -1,0 +1,36 @@
+"""The table of `higgs serving status`."""
+
+from cli.columns import aligned
+from serving import served
+from serving.history import Event
+from serving.serving_lock import nothing_pushed
+
+HEAD = ("version", "state", "pushed (UTC)", "architecture", "trained on", "eval BCE", "AUC", "run")
+
+
+def describe(base: str) -> str:
+    """One line per version that was ever pushed below `base`, newest first, under a head.
+
+    Raises:
+      VersionsError: nothing was pushed there, or models.config is not ours.
+    """
+    state = served.read(base)
+    if not state.last:
+        raise nothing_pushed(base)
+    rows = [_row(version, state.state(version), push) for version, push in sorted(state.pushed.items(), reverse=True)]
+    return aligned(HEAD, *rows)
+
+
+def _row(version: int, state: str, push: Event) -> tuple[str, ...]:
+    about = push.about
+    n_rows = f"{about['n_rows']:,} " if "n_rows" in about else ""
+    return (
+        str(version),
+        state,
+        push.at.replace("T", " ").removesuffix("Z"),
+        about.get("architecture", ""),
+        f"{n_rows}{about.get('origin', '')}",
+        f"{about['bce']:.4f}" if "bce" in about else "",
+        f"{about['auc']:.3f}" if "auc" in about else "",
+        about.get("run", ""),
+    )

@@ -1,0 +1,1 @@
+"""What probabilities and labels say of models, and how surely. Needs numpy and scipy alone."""
