@@ -6,7 +6,7 @@ import sys
 import click
 
 from cli.kubeflow import kubeflow
-from cli.options import DEFAULT_ROWS, session_options
+from cli.options import DEFAULT_ROWS, configure, session_options
 from cli.report import report, report_run, tensorboard
 from cli.runs import runs
 from cli.serving import predict, serving
@@ -34,10 +34,10 @@ for command in (study, report, tensorboard, runs, kubeflow, predict, serving):
 @click.option("--tuned", "hyperparameters", metavar="FILE|latest", help="Train with what an earlier --tune has found.")
 @click.option("--keep", metavar="RUNS", help="How many runs keep what their stages made, this one included. [all]")
 @session_options
-def run(**options):
+def run(data, simulate, verbose, **options):
     """Runs the pipeline on this machine: CSV in, a served model or a refusal out."""
     with reported(RESUMED):
-        with session(**options) as config:
+        with session(configure(**options), data, simulate, verbose) as config:
             from pipeline import summary
             from pipeline.execution import execute
 

@@ -1,10 +1,16 @@
 """The options that the commands on rows have in common."""
 
+import dataclasses
 from collections.abc import Callable
 
 import click
 
 DEFAULT_ROWS = 10_000
+
+# Option to the section of the configuration that it is a setting of.
+SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
+SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
+SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
 
 
 def _short_for(key: str) -> dict:
@@ -47,7 +53,20 @@ _OPTIONS = (
 
 
 def session_options(command: Callable) -> Callable:
-    """Gives a click command the options that `pipeline.session.session` takes."""
+    """Gives a click command the options of the rows, of `configure`, and `--verbose`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = False, **options):
+    """The `Config` that options describe, before any rows are looked for."""
+    from pipeline.config import Config, override
+
+    given = [
+        f"{SECTIONS[name]}.{name}={value}" if name in SECTIONS else f"{name}={value}"
+        for name, value in options.items()
+        if value is not None
+    ]
+    config = override(Config(), [*given, *settings])
+    return dataclasses.replace(config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache)

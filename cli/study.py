@@ -2,7 +2,7 @@
 
 import click
 
-from cli.options import session_options
+from cli.options import configure, session_options
 from cli.report import report_study
 from pipeline.exits import RESUMED, reported
 from pipeline.names import check_name
@@ -19,7 +19,7 @@ from pipeline.session import session
 @click.option("--sweep", metavar="FIELD=VALUE,...", help="Sweep a hyperparameter of each ARCHITECTURE, or `rows`.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Trainings at a time. [one a core, 1 with a GPU]")
 @click.option("--name", help="Of the folder below OUTPUT/studies. [architectures, or sweep-FIELD]")
-def study(architectures, repeats, folds, sweep, jobs, name, **options):
+def study(architectures, repeats, folds, sweep, jobs, name, data, simulate, verbose, **options):
     """Trains architectures by one set of rules on the same rows, and ranks them, each against the baseline.
 
     An ARCHITECTURE is a name, or a name with fields changed: dropout, or combined,augment=true,hidden_units=256x3. All
@@ -35,7 +35,7 @@ def study(architectures, repeats, folds, sweep, jobs, name, **options):
 
         if name is not None:
             check_name(name, "--name NAME")
-        with session(**options, check=planned) as config:
+        with session(configure(**options), data, simulate, verbose, planned) as config:
             from study.outcome import show
             from study.run import run
 

@@ -1,7 +1,6 @@
 """What the commands that work on rows have in common: their configuration, their lock and their log."""
 
 import contextlib
-import dataclasses
 import gc
 import os
 import sys
@@ -9,11 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import click
-
-# Option to the section of the configuration that it is a setting of.
-SECTIONS = {"architecture": "train", "epochs": "train", "patience": "train", "seed": "train"}
-SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
-SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
 
 # What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage asks for:
 # validated manifests, MongoDB, galleries of images. Google Cloud's clients are the same to a run that stays local.
@@ -30,16 +24,16 @@ def check_architectures(config) -> None:
 
 @contextlib.contextmanager
 def session(
-    data: str | None, simulate: int | None, verbose: bool, check: Callable = check_architectures, **options
+    config, data: str | None, simulate: int | None, verbose: bool, check: Callable = check_architectures
 ) -> Iterator:
     """Locks the output folder and turns the noise to a log file, for the time of a command.
 
     Args:
+      config: the `Config`, before any rows are looked for.
       data: path of the rows; or else
       simulate: how many rows to simulate.
       verbose: whether the terminal shows the noise, too.
-      check: is called with the `Config` before anything is made or takes time; raises what is wrong with it.
-      **options: those of `configure`: settings of the configuration itself, and any in SECTIONS.
+      check: is called with it before anything is made or takes time; raises what is wrong with it.
 
     Yields:
       The resolved `Config`.
@@ -56,7 +50,6 @@ def session(
         raise click.UsageError(
             f"A run takes either real rows or simulated ones. Received: {received}. Use --data PATH or --simulate."
         )
-    config = configure(**options)
     check(config)
     beam_options(config.runner, config.beam_args)  # what is missing is said at once
     password = reach(config.metadata)
@@ -77,19 +70,6 @@ def prepare(config) -> None:
     """Imports the stages, sees that there is a place for what they write, and removes what killed runs left there."""
     _import_stages(config)
     _prepare_stores(config)
-
-
-def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = False, **options):
-    """The `Config` that options describe, before any rows are looked for."""
-    from pipeline.config import Config, override
-
-    given = [
-        f"{SECTIONS[name]}.{name}={value}" if name in SECTIONS else f"{name}={value}"
-        for name, value in options.items()
-        if value is not None
-    ]
-    config = override(Config(), [*given, *settings])
-    return dataclasses.replace(config, beam_args=(*config.beam_args, *beam_args), cache=config.cache and not no_cache)
 
 
 def _import_stages(config) -> None:
