@@ -8,6 +8,7 @@ TFX's command passes no settings on, so they come from the environment: HIGGS_DA
 """
 
 import os
+import runpy
 import sys
 from collections.abc import Mapping
 
@@ -31,4 +32,6 @@ def arguments(environment: Mapping[str, str]) -> list[str]:
 if __name__ == "__main__":
     with reported():
         given = arguments(os.environ)
-    os.execv(sys.executable, [sys.executable, "-m", "cli.main", "run", *given])  # in the place of this process
+    # In this process, whose runner TFX's command has replaced by one of its own.
+    sys.argv = ["higgs", "run", *given]
+    runpy.run_module("cli.main", run_name="__main__")
