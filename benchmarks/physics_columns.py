@@ -2,8 +2,9 @@
 
     python -m benchmarks.physics_columns HIGGS.csv.gz --pretrain 400000      # ten trainings, ten minutes
 
-One network takes all columns, one the 28 alone, and one goes without each group of `models.physics.physics_groups`. All
-are scored on the same real rows, none of which any of them has seen, each against the network with all columns.
+One network takes all columns, one the 28 alone, and one goes without each group of
+`events.higgs.physics.physics_groups`. All are scored on the same real rows, none of which any of them has seen, each
+against the network with all columns.
 """
 
 from pathlib import Path
@@ -16,12 +17,12 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.simulation_fidelity import read_rows
 from events.higgs.columns import FEATURES
+from events.higgs.physics import physics_groups
 from events.higgs.simulate import generate
 from metrics.paired import PairedSums
 from metrics.sums import crossentropies
 from models.architectures import named
 from models.networks import build
-from models.physics import physics_groups
 from models.preprocessing import CLIP
 from models.pretraining import pretrain, without_regularizers
 from models.replicas import Replicas

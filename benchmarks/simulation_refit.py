@@ -26,10 +26,10 @@ from benchmarks.physics_columns import Inputs, probabilities
 from benchmarks.simulation_fidelity import grade_tags, read_rows
 from events.higgs import collisions, detector, radiation
 from events.higgs.columns import FEATURES
+from events.higgs.physics import physics_columns
 from events.higgs.simulate import generate
 from metrics.paired import PairedSums
 from metrics.sums import crossentropies
-from models.physics import physics_columns
 
 N_BINS = 20
 FIT_SEED = 5  # of the events that a fit compares

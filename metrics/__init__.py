@@ -1,1 +1,1 @@
-"""What probabilities and labels say of models, and how surely. Needs numpy and scipy alone."""
+"""What probabilities and labels say of models, and how surely. Needs no framework."""

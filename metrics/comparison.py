@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from scipy.special import stdtr
-from sklearn.model_selection import StratifiedKFold
 
 from metrics.paired import PairedSums, quantile
 
@@ -93,12 +92,3 @@ def mean_and_sd(values) -> dict[str, float | None]:
     """Mean and standard deviation over repeats; the latter is None for a single one."""
     values = np.asarray(values, np.float64)
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1)) if len(values) > 1 else None}
-
-
-def stratified_folds(labels: np.ndarray, n_folds: int, seed: int = 0) -> np.ndarray:
-    """The fold of each row, int [n_rows] in [0, n_folds): each holds its share of both classes, to one row."""
-    folds = np.empty(len(labels), np.int64)
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, left_out) in enumerate(splitter.split(labels, labels)):
-        folds[left_out] = fold
-    return folds

@@ -27,8 +27,8 @@ class Architecture:
       batch_norm: whether each hidden layer's sums are normalised before the activation (Ioffe, Szegedy, ICML 2015).
       weight_decay: AdamW's, decoupled from the loss: each step first takes learning_rate * weight_decay * w from every
         weight w (Loshchilov, Hutter, ICLR 2019).
-      augment: whether training sees each event rotated and reflected at random, see `models.augmentation`.
-      inputs: `columns`, the 28 of the data set, or `physics`, those and what `models.physics` computes of them.
+      augment: whether training sees each event rotated and reflected at random, see `events.higgs.symmetries`.
+      inputs: `columns`, the 28 of the data set, or `physics`, those and what `events.higgs.physics` computes of them.
       pretrain: so many simulated events train the network before the real ones do, without penalties, dropout, weight
         decay or augmentation; see `models.pretraining`.
       members: so many such networks learn side by side, each by its own loss, and the probability is the mean of theirs

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from events.errors import ModelError
-from models.augmentation import Augmentation
+from events.higgs.symmetries import Augmentation
 from models.replicas import Replicas
 
 EVALUATED_ROWS = 16_384  # per step of an evaluation

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from events.higgs.columns import FEATURES, LABEL
-from models.physics import physics_columns
+from events.higgs.physics import physics_columns
 
 CLIP = 6.0  # standard deviations; beyond, a physics column says no more
 

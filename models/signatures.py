@@ -5,11 +5,10 @@ import functools
 import keras
 import tensorflow as tf
 
-from events.higgs.columns import B_TAGS, FEATURES
+from events.higgs.columns import FEATURES
+from events.higgs.slices import INPUTS, slices
 from events.seals import IN_MODEL, seal
 from models.transform_graph import TransformGraph
-
-M_BB_BOUND = 1.0  # the mean of m_bb over HIGGS; the signal's h0 -> b b peaks just below it
 
 
 class Servable(tf.Module):
@@ -32,7 +31,7 @@ class Servable(tf.Module):
             "serving_default": _trace(self._score_examples, examples),
             "serving_features": _trace(self._score, features),
             "transform_features": _trace(self._transform_examples, examples),
-            "slices": _trace(self._slice, {name: features[name] for name in (*B_TAGS, "m_bb")}),
+            "slices": _trace(slices, {name: features[name] for name in INPUTS}),
         }
 
     def _score_examples(self, examples):
@@ -44,11 +43,6 @@ class Servable(tf.Module):
 
     def _transform_examples(self, examples):
         return {"features": self.transform(self._parse(examples))}
-
-    def _slice(self, features):
-        n_b_tags = tf.add_n([tf.cast(features[name] > 0, tf.int64) for name in B_TAGS])
-        band = tf.where(features["m_bb"] < M_BB_BOUND, "low", "high")
-        return {"n_b_tags": n_b_tags[:, None], "m_bb_band": band[:, None]}
 
     def _parse(self, examples):
         return tf.io.parse_example(examples, self._spec)
@@ -68,7 +62,7 @@ def export(network: keras.Model, transform: TransformGraph, folder: str) -> None
       neither needed nor read.
     - `serving_features`: 28 named float32 [n], to the same. TF Serving's REST `instances` are of this form.
     - `transform_features`: `examples` to `features`, float32 [n, n_inputs], as the network sees them.
-    - `slices`: five named float32 [n] to `n_b_tags`, int64 [n, 1], and `m_bb_band`, `low` or `high` [n, 1], for TFMA.
+    - `slices`: named float32 [n] to what `events.higgs.slices` computes of them, for TFMA.
 
     Args:
       network: from normalised features to logits.

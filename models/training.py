@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from events.errors import ModelError
+from events.higgs.symmetries import Augmentation
 from events.seals import seal
 from models.architectures import Architecture
-from models.augmentation import Augmentation
 from models.callbacks import Board, ProgressBar
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop

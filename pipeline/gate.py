@@ -21,8 +21,7 @@ from tensorflow_model_analysis.proto.config_pb2 import (
 from components.event_metrics import BCE, METRICS, NO_SKILL, PAIRED_METRICS, PAIRED_UPPER, EventMetric, PairedMetric
 from components.verdict import SHOWN_CONFIDENCE, SMALLEST_IMPROVEMENT
 from events.higgs.columns import LABEL
-
-SLICES = ("n_b_tags", "m_bb_band")  # computed by the model's `slices` signature
+from events.higgs.slices import SLICES
 
 
 def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
@@ -60,7 +59,7 @@ def eval_config(min_improvement: float, confidence: float = 0.0) -> EvalConfig:
                 signature_name="serving_features",  # the examples are parsed once for both models and the slices
                 label_key=LABEL,
                 prediction_key="probability",
-                preprocessing_function_names=["slices"],
+                preprocessing_function_names=["slices"],  # the model's signature
             )
         ],
         slicing_specs=[SlicingSpec(), *(SlicingSpec(feature_keys=[key]) for key in SLICES)],

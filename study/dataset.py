@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from components.example_gen import ORIGIN_PROPERTY
 from events.higgs.columns import FEATURES
+from events.higgs.symmetries import Augmentation
 from events.ingestion import read_summary, remarks
 from models.architectures import COLUMNS_ONLY, Architecture
-from models.augmentation import Augmentation
 from models.inputs import load, load_raw
 from models.transform_graph import TransformGraph
 from pipeline.config import Config

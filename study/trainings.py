@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from events.errors import ModelError
 from events.files import whole
-from metrics.comparison import stratified_folds
 from metrics.sums import crossentropies
 from models.pretraining import Pretrained, without_regularizers
 from models.rules import Rules
 from models.training import fit
 from pipeline.digest import TRAINING, digest_source
 from study.dataset import Dataset
+from study.folds import stratified_folds
 from study.plan import Variant
 from study.processes import side_by_side
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 from events.errors import ModelError
 from events.higgs.columns import FEATURES, HALF_TURN
 from events.higgs.reconstruction import PHI_UNIT
+from events.higgs.symmetries import AZIMUTHS, PSEUDORAPIDITIES, Augmentation, reflect, rotate
 from models.architectures import Architecture
-from models.augmentation import AZIMUTHS, PSEUDORAPIDITIES, Augmentation, reflect, rotate
 from models.loop import Loop
 from models.networks import build
 from models.rules import Rules

@@ -23,7 +23,12 @@ KNOWN = {
     "HiggsExampleGen": ("components.example_gen", "events.splits", "events.listing", "events.records"),
     "StatisticsGen": ("components.statistics_gen", "events.example_blocks", "events.records"),
     "HiggsExampleValidator": ("components.example_validator", "events.seals"),
-    "Transform": ("components.transform", "models.preprocessing", "models.physics", "events.higgs.reconstruction"),
+    "Transform": (
+        "components.transform",
+        "models.preprocessing",
+        "events.higgs.physics",
+        "events.higgs.reconstruction",
+    ),
     "Trainer": ("models.training", "models.layers", "models.inputs", "events.higgs.simulate", "events.higgs.detector"),
     "Tuner": ("models.tuning", "models.space", "models.loop", "events.records"),
     "HiggsEvaluator": ("components.evaluator", "components.event_metrics", "metrics.paired", "components.verdict"),

@@ -65,6 +65,49 @@ def test_run_imports_what_its_stages_use_only(artifacts, left_out):
     assert found == f"{[not left_out, True]} [False, False, False]"
 
 
+# What takes seconds to import, and what must start without it: the help of all commands, what only reads, clients.
+HEAVY = {"tensorflow", "apache_beam", "tfx", "tensorflow_model_analysis", "keras", "matplotlib", "pandas"}
+LIGHT = {
+    "cli": "columns kubeflow main options report runs runs_tables serving study versions_table",
+    "events": (
+        "csv_blocks csv_rows decimals errors files fingerprint higgs.columns higgs.download "
+        "higgs.simulate listing provenance records splits trained_rows"
+    ),
+    "kubeflow": "client compile cron execute parameters releases resources",
+    "metrics": "comparison curves paired sums",
+    "models": "architecture_words architectures rules space",
+    "pipeline": "config console data digest exits hyperparameters places reproduction run_records session",
+    "report": "provenance texts",
+    "serving": "history notes predict remarks rest served serving_lock versions",
+    "study": "plan",
+}
+
+
+def test_light_modules_import_nothing_heavy():
+    names = [f"{package}.{name}" for package, names in LIGHT.items() for name in names.split()]
+    code = f"""
+import importlib, sys
+found = {{}}
+for name in {names}:
+    importlib.import_module(name)
+    for heavy in {HEAVY} & set(sys.modules):
+        found.setdefault(heavy, name)
+print(found)"""
+    assert python(code) == "{}"
+
+
+def test_metrics_need_no_framework():
+    names = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for file in (ROOT / "metrics").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    packages = {name.split(".")[0] for name in names}
+    assert packages - set(sys.stdlib_module_names) == {"metrics", "numpy", "scipy", "sklearn"}
+
+
 def test_names_of_columns_import_nothing():
     code = (
         "import sys; before = set(sys.modules); import events.higgs.columns; print(sorted(set(sys.modules) - before))"

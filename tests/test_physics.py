@@ -7,6 +7,7 @@ import tensorflow as tf
 from events.higgs import kinematics
 from events.higgs.collisions import W_MASS
 from events.higgs.columns import FEATURES, HALF_TURN, JETS
+from events.higgs.physics import physics_columns
 from events.higgs.reconstruction import (
     JET_ETA_UNITS,
     JET_PT_UNITS,
@@ -16,8 +17,7 @@ from events.higgs.reconstruction import (
     PHI_UNIT,
 )
 from events.higgs.simulate import simulate_block
-from models.augmentation import reflect, rotate
-from models.physics import physics_columns
+from events.higgs.symmetries import reflect, rotate
 
 EVENTS = simulate_block(3, 0)[:200, 1:]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from metrics.comparison import adjusted, compare, mean_and_sd, stratified_folds
+from metrics.comparison import adjusted, compare, mean_and_sd
 
 RNG = np.random.default_rng(0)
 
@@ -74,12 +74,3 @@ def test_of_many_comparisons_without_a_difference_rarely_any_is_significant():
 def test_mean_and_standard_deviation_of_repeats():
     assert mean_and_sd([1.0, 2.0, 3.0]) == {"mean": 2.0, "sd": 1.0}
     assert mean_and_sd([0.5]) == {"mean": 0.5, "sd": None}
-
-
-def test_each_fold_has_its_share_of_both_classes_and_each_row_one_fold():
-    labels = np.array([1] * 53 + [0] * 47)
-    folds = stratified_folds(labels, 5)
-    assert sorted(np.bincount(folds)) == [20, 20, 20, 20, 20]
-    assert set(np.bincount(folds[labels == 1])) == {10, 11}
-    assert np.array_equal(folds, stratified_folds(labels, 5))
-    assert not np.array_equal(folds, stratified_folds(labels, 5, seed=1))

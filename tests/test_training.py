@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from events.errors import ModelError
 from events.higgs.columns import FEATURES
+from events.higgs.symmetries import Augmentation
 from models.architectures import ARCHITECTURES, Architecture, named
-from models.augmentation import Augmentation
 from models.loop import Loop
 from models.networks import build, seed_states
 from models.rules import BaselineRules, Rules
