@@ -1,4 +1,4 @@
-"""Seconds of Beam's stages by rows, files and machines: one whole run each, in one process or on a cluster of this machine.
+"""Seconds of Beam's stages by rows, files and machines: a whole run each, in one process or on a cluster here.
 
     python -m benchmarks.engines.scaling                            # Flink and one process: 18 runs
     python -m benchmarks.engines.scaling --machines 2 --files 8     # these runs again; the others' figures stay
@@ -113,8 +113,8 @@ def table(entries: list[dict]) -> str:
     for entry in _ordered(entries):
         seconds = [*(entry["seconds"][stage] for stage in STAGES), entry["whole_s"]]
         memory = [f"{entry[key]:,}" if key in entry else "" for key in ("run_mb", "java_mb", "python_mb")]
-        cells = [_where(entry), f"{entry['rows']:,}", str(entry["files"]), *(f"{each:.1f}" for each in seconds), *memory]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = [_where(entry), f"{entry['rows']:,}", f"{entry['files']}", *(f"{each:.1f}" for each in seconds)]
+        lines.append(f"| {' | '.join(cells + memory)} |")
     return "\n".join(lines)
 
 
