@@ -8,21 +8,27 @@ without a cluster. All share this machine's cores: more machines than cores show
 The smaller number of rows shows what a stage takes whatever it reads.
 """
 
+import contextlib
 import json
+import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import click
+import numpy as np
 import psutil
 
-from benchmarks.engines.clusters import CLUSTERS, Cluster, missing
+from benchmarks.engines.clusters import CLUSTERS, Machine, missing
 from benchmarks.machine import commit
 from benchmarks.processes import watched
 from benchmarks.results import FOLDER, add
+from benchmarks.whole import ENDED
 from datasets.simulate import write_csv
 
 STAGES = ("HiggsExampleGen", "StatisticsGen", "Transform", "HiggsEvaluator")
+WHOLE = "command"
 KEYS = ("engine", "rows", "files", "machines")
 # Training is to take no time: it is the same whatever the engine.
 RULES = ("--epochs", "1", "--architecture", "tiny", "--set", "train.baseline_steps=1")
@@ -54,34 +60,46 @@ def main(engine: str, n_rows: tuple[int, ...], n_files: tuple[int, ...], n_machi
 
 
 def measure(engine: str, n_machines: int, data: Path, folder: Path) -> dict:
-    """Seconds by stage and as a whole, and peak memory, of a run on a cluster of its own, or in one process."""
+    """Seconds and processor seconds, and peak memory, of a run on a cluster of its own, or in one process.
+
+    `seconds` and `cpu_s` are by stage, and of the whole command; the latter are those of all processes, the cluster's
+    too, and tell what a stage takes where other work keeps the cores busy.
+    """
     command = ["-m", "pipeline.cli", "run", "--data", str(data), "--output", str(folder / "runs"), *RULES]
-    if not n_machines:
-        outcome, memory = watched(*command, expected=(0, 3)), {}
-    else:
-        with CLUSTERS[engine](folder / "cluster", n_machines) as cluster, _Memory(cluster) as sampled:
-            outcome = watched(*command, *cluster.arguments, expected=(0, 3))
-        memory = {"java_mb": sampled.java_mb, "python_mb": sampled.python_mb}
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(CLUSTERS[engine](folder / "cluster", n_machines)) if n_machines else None
+        sampled = stack.enter_context(_Sampled(cluster.machines if cluster else []))
+        outcome = watched(*command, *(cluster.arguments if cluster else ()), expected=(0, 3))
     [summary] = folder.glob("runs/results/*/summary.json")
     seconds = {stage["name"]: stage["seconds"] for stage in json.loads(summary.read_text())["stages"]}
+    ended = {match[2]: at for at, line in outcome.lines if (match := ENDED.search(line))}
+    spans = {stage: (ended[stage] - seconds[stage], ended[stage]) for stage in STAGES} | {WHOLE: (0, outcome.seconds)}
     return {
-        "seconds": {stage: round(seconds[stage], 1) for stage in STAGES},
-        "whole_s": round(outcome.seconds, 1),
+        "seconds": {name: round(end - start, 1) for name, (start, end) in spans.items()},
+        "cpu_s": {name: round(sampled.cpu_s(end) - sampled.cpu_s(start), 1) for name, (start, end) in spans.items()},
         "run_mb": outcome.peak_mb(),
-        **memory,
+        "java_mb": sampled.java_mb,
+        "python_mb": sampled.python_mb,
     }
 
 
-class _Memory(threading.Thread):
-    """Watches the largest sums of the cluster's Java processes that compute, and of its Python workers."""
+class _Sampled(threading.Thread):
+    """Watches the memory of a cluster's machines, and the processor seconds of all that this process has started.
 
-    def __init__(self, cluster: Cluster):
+    Attributes:
+      java_mb: the largest sum over the machines' task managers or workers of the engine.
+      python_mb: the largest sum over their pools and Python workers.
+    """
+
+    def __init__(self, machines: list[Machine]):
         super().__init__(daemon=True)
-        self._cluster = cluster
+        self._machines = machines
         self._stopped = threading.Event()
+        self._since = time.monotonic()
+        self._cpu: list[tuple[float, float]] = []
         self.java_mb = self.python_mb = 0
 
-    def __enter__(self) -> "_Memory":
+    def __enter__(self) -> "_Sampled":
         self.start()
         return self
 
@@ -92,29 +110,41 @@ class _Memory(threading.Thread):
     def run(self):
         """Samples."""
         while not self._stopped.wait(SAMPLED_S):
-            machines = self._cluster.machines
-            self.java_mb = max(self.java_mb, sum(_megabytes(each.worker.process.pid) for each in machines))
-            self.python_mb = max(self.python_mb, sum(_megabytes(each.pool.process.pid) for each in machines))
+            cpu_s = sum(sum(process.cpu_times()[:4]) for process in _tree(os.getpid())[1:])  # those that ended, too
+            self._cpu.append((time.monotonic() - self._since, cpu_s))
+            self.java_mb = max(self.java_mb, sum(_megabytes(each.worker.process.pid) for each in self._machines))
+            self.python_mb = max(self.python_mb, sum(_megabytes(each.pool.process.pid) for each in self._machines))
+
+    def cpu_s(self, at: float) -> float:
+        """Processor seconds until then."""
+        return np.interp(at, *zip(*self._cpu, strict=True))
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        return [root := psutil.Process(pid), *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _megabytes(pid: int) -> int:
-    """The memory of a process and its descendants; 0 if one of them has just ended."""
-    try:
-        root = psutil.Process(pid)
-        return sum(process.memory_info().rss for process in (root, *root.children(recursive=True))) >> 20
-    except psutil.NoSuchProcess:
-        return 0
+    """The memory of a process and its descendants."""
+    total = 0
+    for process in _tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total >> 20
 
 
 def table(entries: list[dict]) -> str:
-    """The runs as Markdown: seconds by stage and of the whole command, and peak memory."""
-    columns = ("where", "rows", "files", *STAGES, "command", "MB: `higgs run`", "task managers", "Python workers")
+    """The runs as Markdown: seconds and processor seconds by stage and of the whole command, and peak memory."""
+    columns = ("where", "rows", "files", *STAGES, WHOLE, "MB: `higgs run`", "task managers", "Python workers")
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for entry in _ordered(entries):
-        seconds = [*(entry["seconds"][stage] for stage in STAGES), entry["whole_s"]]
-        memory = [f"{entry[key]:,}" if key in entry else "" for key in ("run_mb", "java_mb", "python_mb")]
-        cells = [_where(entry), f"{entry['rows']:,}", f"{entry['files']}", *(f"{each:.1f}" for each in seconds)]
-        lines.append(f"| {' | '.join(cells + memory)} |")
+        seconds = [f"{entry['seconds'][name]:.1f} / {entry['cpu_s'][name]:.1f}" for name in (*STAGES, WHOLE)]
+        memory = [f"{entry[key]:,}" if entry[key] else "" for key in ("run_mb", "java_mb", "python_mb")]
+        cells = [_where(entry), f"{entry['rows']:,}", f"{entry['files']}", *seconds, *memory]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
