@@ -8,6 +8,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from pipeline.config import Config
 from pipeline.graph import create_pipeline
+from pipeline.lineage import metadata_faults
 from pipeline.numbering import pass_over_used
 from pipeline.runners import beam_options
 
@@ -37,8 +38,12 @@ def execute(config: Config, create: Callable[[Config], Pipeline] = create_pipeli
 
     Returns:
       The run's name in ML Metadata; empty if TFX's command has asked for the pipeline and not for a run.
+
+    Raises:
+      ConfigError: the metadata cannot be written to any more.
     """
     config = dataclasses.replace(config, beam_args=beam_options(config.runner, config.beam_args))
     runner = Runner(config)
-    runner.run(create(config))
+    with metadata_faults(config):
+        runner.run(create(config))
     return runner.name

@@ -95,7 +95,7 @@ def _tell(text: str) -> None:
 
 def _message(error: Exception) -> str | None:
     """What to say of an error; None if it is a bug."""
-    if any(words in str(error) for words in NO_SPACE):
+    if any(words in str(one) for one in _chain(error) for words in NO_SPACE):
         return "A run needs room on the disk. Received: no space left. Free some and run again."
     if NO_READER in str(error):
         return "What a command prints needs a reader. Received: a closed pipe. Read to the end, or send it to a file."
@@ -103,3 +103,10 @@ def _message(error: Exception) -> str | None:
         received = ": ".join(filter(None, given_up.groups()))
         return f"An engine must finish the job of each stage. Received: {received}. See its logs; {RESUMED.lower()}"
     return str(error) if isinstance(error, InputError) else None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it: on a full disk, to write down that a stage has failed fails as well."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

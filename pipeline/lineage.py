@@ -16,6 +16,15 @@ from pipeline.config import Config
 from pipeline.database import Database
 from pipeline.places import Places
 
+# What SQLite says of a file that it cannot write to, often because the disk is full.
+UNWRITABLE = (
+    "unable to open database file",
+    "disk I/O error",
+    "no transaction is active",  # any more, since a write failed
+    "database is locked",
+    "attempt to write a readonly database",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
@@ -62,14 +71,28 @@ def open_store(config: Config) -> Iterator[MetadataStore]:
         raise ConfigError(_fault(config, error)) from error
 
 
+@contextlib.contextmanager
+def metadata_faults(config: Config) -> Iterator[None]:
+    """Turns what SQLite says of a file that cannot be written to any more into a ConfigError."""
+    try:
+        yield
+    except StatusError as error:
+        if config.metadata or not any(words in str(error) for words in UNWRITABLE):
+            raise
+        raise ConfigError(_fault(config, error)) from error
+
+
 def _fault(config: Config, error: Exception) -> str:
     if not config.metadata:
-        reason = str(error).partition(" with error: ")[2] or str(error)
-        reason = reason.removeprefix("Error when executing query: ").rsplit(" query:", 1)[0].rstrip(".")
-        return (
-            f"ML Metadata must be readable. Received: {Places(config).metadata}: {reason}. "
-            "Restore it, or move it away: the next run begins anew."
-        )
+        text = str(error).partition(" with error: ")[2] or str(error)
+        reason = text.rpartition("Error when executing query: ")[2].partition(" query:")[0].rstrip(".")
+        received = f"Received: {Places(config).metadata}: {reason}."
+        if reason.endswith(UNWRITABLE):
+            return (
+                f"ML Metadata must be writable. {received} See whether the disk is full, or another program holds the "
+                "file, and run again."
+            )
+        return f"ML Metadata must be readable. {received} Restore it, or move it away: the next run begins anew."
     database = Database.parse(config.metadata)
     return (
         "Metadata needs a MySQL database that is there and takes user and password. Received: no connection to "

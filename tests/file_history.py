@@ -8,7 +8,6 @@ import dataclasses
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,20 +49,14 @@ class Operation:
         return [str(argument) for argument in self.arguments if isinstance(argument, Path)]
 
 
-def record(command: list[str], log: Path, **options) -> tuple[int, list[Operation]]:
-    """Runs a command; its exit code and its operations on files.
-
-    Args:
-      command: the program and its arguments.
-      log: a file for what strace says.
-      **options: of `subprocess.run`.
-    """
-    strace = ["strace", "-f", "-q", "-y", "--seccomp-bpf", "-s", str(1 << 28), "-e", "signal=none", "-o", str(log)]
-    code = subprocess.run([*strace, "-e", f"trace={CHANGES},{OTHERS}", *command], **options).returncode
-    return code, list(_parse(log))
+def strace(log: Path) -> list[str]:
+    """What begins a command whose operations on files are noted in the file `log`."""
+    quiet = ["strace", "-f", "-q", "-y", "--seccomp-bpf", "-s", str(1 << 28), "-e", "signal=none"]
+    return [*quiet, "-e", f"trace={CHANGES},{OTHERS}", "-o", str(log)]
 
 
-def _parse(log: Path) -> Iterator[Operation]:
+def read(log: Path) -> Iterator[Operation]:
+    """The operations that strace noted, of all that went well."""
     begun = {}
     with open(log, encoding="latin-1", newline="\n") as lines:
         for line in lines:
@@ -107,10 +100,11 @@ class History:
       files: all that is in it, by path below it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, files: Files):
+        """Begins with what the folder holds."""
         self._folder = str(folder)
         self._offsets: dict[str, int | None] = {}  # None for one that is appended to
-        self.files: Files = {}
+        self.files = dict(files)
 
     def covers(self, operation: Operation) -> bool:
         """Whether an operation changes something in the folder."""
@@ -123,7 +117,8 @@ class History:
         if name in ("open", "openat", "creat"):
             self._open(paths[0], " ".join(argument for argument in arguments if isinstance(argument, str)))
         elif name == "lseek":
-            self._offsets[paths[0]] = operation.result
+            if self._offsets.get(paths[0], 0) is not None:
+                self._offsets[paths[0]] = operation.result
         elif name == "write":
             self._write(paths[0], arguments[1][: operation.result])
         elif name == "pwrite64":
@@ -176,8 +171,9 @@ def look(folder: Path) -> Files:
 
 def restore(files: Files, folder: Path) -> None:
     """Makes a folder hold that, and nothing else."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path, content in sorted(files.items()):
         if content is None:
             (folder / path).mkdir()

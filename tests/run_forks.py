@@ -1,11 +1,11 @@
-"""Runs `higgs run` again and again, each in a fork of a process that has imported all, and computes only once.
+"""Runs `higgs` again and again, each time in a fork of a process that has imported all, and computes only once.
 
-    python tests/run_forks.py FOLDER record run --simulate 400 ...
+    python tests/run_forks.py FOLDER record
     python tests/run_forks.py FOLDER replay
 
-The first runs a command and keeps what its stages and its report came to below FOLDER. The second reads lines of JSON,
-a command's arguments and a file for what it says, and answers each by an exit code; what was computed once is not
-computed again, but written again. All that comes between stages is the real thing, as are ingestion and push.
+Both read lines of JSON, a command and a file for what it says, and answer each by its exit code. The first keeps what
+stages and report of `higgs run` came to below FOLDER; the second does not compute it again, but writes it again. All
+that comes between stages is the real thing, as are ingestion and push. Other commands than `higgs` run as they are.
 
 Training is none: networks get weights. A model is tried in the same process. The clock of versions stands.
 """
@@ -13,10 +13,12 @@ Training is none: networks get weights. A model is tried in the same process. Th
 import dataclasses
 import functools
 import gc
+import hashlib
 import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,14 +27,20 @@ NOW = 1795649889.0
 
 
 def import_all() -> None:
-    """Imports what a run needs, down to what is imported late; starts no thread of TensorFlow's."""
+    """Imports what a run needs, down to what is imported late, and reads its code; starts no thread of TensorFlow's."""
     import keras.src.saving  # noqa: F401
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
     import tensorflow_data_validation  # noqa: F401
 
+    import pipeline.execution
+    import pipeline.summary  # noqa: F401
     import report.lineage_tables
     import report.run_page  # noqa: F401
+    from pipeline import digest
+
+    for stage in (digest.INGESTION, digest.TRAINING, digest.EVALUATION, digest.INFRA_VALIDATION, digest.PUSHING):
+        digest.digest_source(*stage)
 
 
 def stub_training() -> None:
@@ -105,10 +113,12 @@ def _as_kept(artifact, path: Path):
 
 
 def _name(uri: str) -> str:
-    """Of what is kept of a stage's output; what is served already makes another evaluation of it."""
+    """Of what is kept of a stage's output; another champion makes another evaluation of it."""
+    from serving.served import stable_version
+
     output, _, stage, key, _ = uri.rsplit("/", 4)
-    served = os.path.exists(os.path.join(output, "serving", "models.config"))
-    return f"{stage} {key}{' beside a champion' if served else ''}"
+    champion = stable_version(os.path.join(output, "serving", "higgs"))
+    return f"{stage} {key} beside {champion.number if champion else 'none'}"
 
 
 def _keep_page(folder: Path, make, config, summary):
@@ -151,13 +161,16 @@ def run(arguments: list[str]) -> int:
     return 1
 
 
-def fork(arguments: list[str], output: str) -> int:
-    """The exit code of a command that runs in a fork, which writes what it says to the file `output`."""
+def fork(arguments: list[str], output: str, kept: Path, replayed: bool) -> int:
+    """The exit code of a command of `higgs` that runs in a fork, which writes what it says to the file `output`."""
     child = os.fork()
     if not child:
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        folder = kept / hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:8]
+        folder.mkdir(exist_ok=True)
+        compute_once(folder, replayed)
         code = run(arguments)
         sys.stdout.flush()
         os._exit(code)
@@ -165,12 +178,14 @@ def fork(arguments: list[str], output: str) -> int:
 
 
 if __name__ == "__main__":
-    kept, mode, *arguments = sys.argv[1:]
+    kept, mode = sys.argv[1:]
     import_all()
     stub_training()
-    compute_once(Path(kept), mode == "replay")
-    if mode == "record":
-        sys.exit(run(arguments))
     gc.freeze()
     for line in sys.stdin:
-        print(fork(*json.loads(line)), flush=True)
+        (program, *arguments), output = json.loads(line)
+        if program == "higgs":
+            code = fork(arguments, output, Path(kept), mode == "replay")
+        else:
+            code = subprocess.run([program, *arguments]).returncode
+        print(code, flush=True)

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from ml_metadata.errors import InternalError
 
 from events.errors import ConfigError
 from pipeline.config import Config, override
 from pipeline.database import Database, reach
+from pipeline.lineage import metadata_faults
 
 # As much of MySQL as it takes to refuse everybody. In a process of its own: ML Metadata lets no other thread run.
 REFUSING = """
@@ -80,3 +82,16 @@ def test_damaged_sqlite_file_is_one_line_with_the_remedy(tmp_path):
     assert f"Received: {tmp_path}/metadata.sqlite: " in str(caught.value)
     assert "file is not a database. Restore it, or move it away" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", ["unable to open database file", "cannot commit - no transaction is active"])
+def test_sqlite_file_that_cannot_be_written_to_any_more_is_one_line_and_other_faults_are_bugs(tmp_path, words):
+    config = Config(output=str(tmp_path))
+    with pytest.raises(ConfigError) as caught, metadata_faults(config):
+        raise InternalError(f"Cannot create node.Error when executing query: {words} query: COMMIT;")
+    assert str(caught.value) == (
+        f"ML Metadata must be writable. Received: {tmp_path}/metadata.sqlite: {words}. "
+        "See whether the disk is full, or another program holds the file, and run again."
+    )
+    with pytest.raises(InternalError), metadata_faults(config):
+        raise InternalError("No such type.")

@@ -105,3 +105,22 @@ def test_job_that_an_engine_gives_up_is_one_line_unless_our_code_is_why(error, c
     assert result.returncode == code
     assert result.stderr.startswith(complaint)
     assert code == 1 or result.stderr == complaint
+
+
+@pytest.mark.parametrize("how", ["", " from None"])
+def test_full_disk_is_said_though_it_led_to_another_error_unless_that_says_more(how):
+    raising = f"""
+from pipeline.errors import ConfigError
+from pipeline.exits import reported
+with reported():
+    try:
+        raise OSError(28, "No space left on device")
+    except OSError:
+        raise ConfigError("Something else."){how}
+"""
+    result = subprocess.run([sys.executable, "-c", raising], capture_output=True, text=True)
+    assert result.returncode == 2
+    expected = (
+        "Something else." if how else "A run needs room on the disk. Received: no space left. Free some and run again."
+    )
+    assert result.stderr == f"Error: {expected}\n"

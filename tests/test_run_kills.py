@@ -1,120 +1,71 @@
-"""`higgs run` killed at any operation on a file, from ingestion to push: nothing is half, and again is enough.
+"""`higgs run` killed at any operation on a file, or met there by a full disk: nothing is half, and again is enough.
 
-The run is recorded once, by strace, with all that it does to files. What a kill leaves behind is what the folder held
-at that moment; the same command is run there.
+A run is recorded once, by strace, with all that it does to files. What a kill leaves behind is what the folder held
+at that moment; the same command is run there. A disk that is full is a real one, of as many blocks or files.
 """
 
-import dataclasses
+import contextlib
 import json
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import file_history
 import pytest
-from file_history import Files, History, Operation
+import run_recordings
+from file_history import Files, History
+from run_recordings import DATABASE, JOURNAL, NAMESPACE, Forks, Recorded, spread
+
+from serving import served
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace: apt-get install strace")
 
-FORKS = Path(__file__).with_name("run_forks.py")
-SHORT = ("--simulate", "400", "--epochs", "1", "--architecture", "medium", "--set", "train.baseline_steps=1")
 RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d\.\d+")  # a run's name
 BETWEEN = re.compile(r"(^|/)(incoming-|\.[^/]*\.unfinished$|\.lock$)|\.partial$")  # names of what is not there yet
-JOURNAL, DATABASE = "metadata.sqlite-journal", "metadata.sqlite"
-N_SOME, N_MANY = 8, 240  # kills
-
-
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """A run that went well, and the same one again.
-
-    Attributes:
-      output: the folder that all was done in.
-      command: the arguments of `higgs`.
-      operations: of the first run.
-      first, second: what the folder held then.
-    """
-
-    output: Path
-    command: tuple[str, ...]
-    operations: list[Operation]
-    first: Files
-    second: Files
-
-    def states(self) -> Iterator[tuple[str, Files]]:
-        """What the folder held after each operation of which something can come; and the operation.
-
-        Within a transaction of the database, its first write stands for all.
-        """
-        history, before, told = History(self.output), {}, ""
-        for n, operation in enumerate(filter(history.covers, self.operations)):
-            history.do(operation)
-            name = os.path.relpath(operation.path, self.output)
-            files = {path: content for path, content in history.files.items() if not path.startswith("logs/")}
-            if files != before and (name != DATABASE or told != DATABASE) and (name != JOURNAL or name not in files):
-                yield f"{n} {operation.name} {name}", files
-                told = name
-            before = files
-
-
-class Forks:
-    """Processes that run `higgs`."""
-
-    def __init__(self, kept: Path):
-        self._process = subprocess.Popen(
-            [sys.executable, FORKS, kept, "replay"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-            text=True,
-        )
-
-    def higgs(self, command: tuple[str, ...], told: Path) -> tuple[int, str]:
-        """The exit code of a command, and what it says, which goes to the file `told`."""
-        self._process.stdin.write(json.dumps([command, str(told)]) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline()), told.read_text()
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(FORKS.parent.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
+FIRST, BESIDE = "first", "beside a champion"  # runs that are recorded
+N_SOME, N_MANY = 4, 240  # kills of a run
+N_FULL, N_MANY_FULL = 2, 30  # full disks
+PAGE_BYTES = 4096
+ROOMY = "size=1g,nr_inodes=10000"
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> Recorded:
-    """A first run and a second one, none of whose stages is a stub but training."""
+def recordings(tmp_path_factory) -> dict[str, Recorded]:
+    """Runs none of whose stages is a stub but training."""
     folder = tmp_path_factory.mktemp("recorded").resolve()
-    output, kept = folder / "runs", folder / "kept"
-    kept.mkdir()
-    command = ("run", *SHORT, "--output", str(output))
-    record = [sys.executable, str(FORKS), str(kept), "record", *command]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": ENVIRONMENT}
-    code, operations = file_history.record(record, folder / "operations", **quiet)
-    assert code == 0
-    first = file_history.look(output)
-    assert subprocess.run(record, **quiet).returncode == 0
-    return Recorded(output, command, operations, first, file_history.look(output))
+    return dict(zip((FIRST, BESIDE), run_recordings.record(folder), strict=True))
+
+
+@pytest.fixture(params=[FIRST, BESIDE])
+def recorded(recordings, request) -> Recorded:
+    return recordings[request.param]
 
 
 @pytest.fixture(scope="module")
-def forks(recorded):
-    forks = Forks(recorded.output.with_name("kept"))
+def forks(recordings):
+    forks = Forks(recordings[FIRST].output.with_name("kept"), "replay")
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def forks_on_a_disk(recordings):
+    """Forks whose output folder is a disk of their own."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
+        pytest.skip("needs mounts of one's own: unshare --map-root-user --mount")
+    output = recordings[FIRST].output
+    forks = Forks(output.with_name("kept"), "replay", NAMESPACE)
+    assert forks.do("mount", "-t", "tmpfs", "-o", ROOMY, "tmpfs", str(output)) == (0, "")
     yield forks
     forks.close()
 
 
 def test_what_is_recorded_is_what_was_done(recorded):
-    history = History(recorded.output)
+    history = History(recorded.output, recorded.before)
     for operation in filter(history.covers, recorded.operations):
         history.do(operation)
     assert history.files == recorded.first
@@ -126,12 +77,10 @@ def named(files: Files) -> Files:
     return {path: found[path] for path in found if path.split("/")[0] in ("data", "results", "serving")}
 
 
-def outputs(output: Path) -> list[str]:
-    """What the database says stages have made, by path below the folder."""
-    path = output / DATABASE
-    if not path.exists():
-        return []
-    with sqlite3.connect(path) as database:
+def outputs(files: Files, output: Path, folder: Path) -> list[str]:
+    """What the database says stages have made, by path below `output`; `folder` takes a copy of it."""
+    file_history.restore({path: files[path] for path in (DATABASE, JOURNAL) if path in files}, folder)
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         tables = {name for (name,) in database.execute("select name from sqlite_master")}
         rows = database.execute("select uri from Artifact where state = 2") if "Artifact" in tables else ()
         return [os.path.relpath(uri, output) for (uri,) in rows if uri.startswith(f"{output}/")]
@@ -141,34 +90,45 @@ def below(files: Files, folder: str) -> Files:
     return {path.removeprefix(f"{folder}/"): files[path] for path in files if path.startswith(f"{folder}/")}
 
 
-def check_killed(recorded: Recorded, files: Files) -> None:
-    """Nothing half-written has a final name."""
+def check_whole(recorded: Recorded, files: Files, root: Path) -> None:
+    """Nothing half-written has a final name, and what is served is whole: the old model or the new one."""
+    whole = {}
+    for recording in (recorded.before, recorded.first, recorded.second):
+        for path, content in named(recording).items():
+            whole.setdefault(RUN.sub("RUN", path), []).append(_timeless(path, content))
     for path, content in named(files).items():
-        assert content == recorded.first[path], f"{path} is half"
-    for folder in outputs(recorded.output):
+        assert _timeless(path, content) in whole[RUN.sub("RUN", path)], f"{path} is half"
+    for folder in outputs(files, recorded.output, recorded.output.with_name("database")):
         assert below(files, folder) == below(recorded.first, folder), f"{folder} is half"
+    base = str(root / "serving" / "higgs")
+    version = served.stable_version(base)
+    assert version or not recorded.before, "nothing is served"
+    assert not version or served.digest_model(version.folder) == version.digest, "what is served is half"
 
 
 def check_again(recorded: Recorded, files: Files) -> None:
-    """All is as after a run that was not killed, or after two; nothing is left over."""
-    summaries = [json.loads(content) for path, content in files.items() if path.endswith("/summary.json")]
-    verdict = max(summaries, key=lambda summary: summary["run"])["verdict"]
-    assert verdict in [json.loads(_summary(whole))["verdict"] for whole in (recorded.first, recorded.second)]
-    assert _timeless(below(files, "serving")) == _timeless(below(recorded.first, "serving"))
-    assert below(files, "data") == below(recorded.first, "data")
-    usual = _kinds(recorded.first) | _kinds(recorded.second)
-    assert _kinds(files) <= usual, "left over"
-    found = {os.path.dirname(path) for path in _folders(files, 4)}
-    made = {path for path in _folders(files, 4) if not path.split("/")[2].startswith(".")}
-    assert made == set(outputs(recorded.output)), found
+    """All is as after a run that was not disturbed, or after two; nothing is left over."""
+    verdicts = [json.loads(_summary(whole))["verdict"] for whole in (recorded.first, recorded.second)]
+    assert json.loads(_summary(files))["verdict"] in verdicts
+    for folder in ("serving", "data"):
+        found, expected = (below(whole, folder) for whole in (files, recorded.first))
+        assert {path: _timeless(path, found[path]) for path in found} == {
+            path: _timeless(path, expected[path]) for path in expected
+        }
+    assert _kinds(files) <= _kinds(recorded.first) | _kinds(recorded.second), "left over"
+    made = {path for path in files if re.fullmatch(r"artifacts/[^/]+/[^./][^/]*/[^/]+", path) and files[path] is None}
+    assert made == set(outputs(files, recorded.output, recorded.output.with_name("database")))
 
 
 def _summary(files: Files) -> bytes:
     return files[max(path for path in files if path.endswith("/summary.json"))]
 
 
-def _timeless(files: Files) -> dict:
-    return {path: content and RUN.sub("RUN", content.decode("latin-1")) for path, content in files.items()}
+def _timeless(path: str, content: bytes | None) -> object:
+    """What does not depend on when a file was written: of a summary its fields, or all if it is half."""
+    if content is not None and path.endswith("/summary.json") and content.endswith(b"}\n"):
+        return sorted(json.loads(content))
+    return content and RUN.sub("RUN", content.decode("latin-1"))
 
 
 def _kinds(files: Files) -> set[str]:
@@ -176,47 +136,72 @@ def _kinds(files: Files) -> set[str]:
     return {re.sub(r"\d+", "N", path) for path in files if not path.startswith("logs/")}
 
 
-def _folders(files: Files, depth: int) -> set[str]:
-    return {
-        path for path in files if files[path] is None and path.startswith("artifacts/") and path.count("/") == depth - 1
-    }
-
-
 def kill_and_run_again(recorded: Recorded, forks: Forks, files: Files) -> None:
     """Runs the command where another one was killed."""
     file_history.restore(files, recorded.output)
-    check_killed(recorded, files)
-    code, said = forks.higgs(recorded.command, recorded.output.with_name("said"))
+    check_whole(recorded, files, recorded.output)
+    code, said = forks.do(*recorded.command)
     assert code == 0, said
     check_again(recorded, file_history.look(recorded.output))
 
 
-def try_all(recorded: Recorded, forks: Forks, states) -> None:
-    """Runs again after every one of these kills; tells of all that went wrong."""
-    faults = {}
-    for operation, files in states:
+def fill_and_run_again(recorded: Recorded, forks: Forks, room: str) -> None:
+    """Runs the command on a disk with so much room, and again on one with more."""
+    output, root = str(recorded.output), forks.seen(recorded.output)
+    assert forks.do("mount", "-o", f"remount,{ROOMY}", output)[0] == 0
+    file_history.restore(recorded.before, root)
+    assert forks.do("mount", "-o", f"remount,{room}", output)[0] == 0
+    code, said = forks.do(*recorded.command)
+    assert "Traceback" not in said, said
+    if code:  # if there is no room for the report alone, the run does not fail
+        assert code == 2, said
+        assert re.fullmatch(r"Error: .* (room|disk)\b.*", said.splitlines()[-1]), said
+        assert said.count("Error") == 1, said
+    files = file_history.look(root)
+    check_whole(recorded, files, root)
+    left = [path for path in files if BETWEEN.search(path) and not path.endswith(".lock")]
+    assert not left, f"left over: {left}"
+    assert forks.do("mount", "-o", f"remount,{ROOMY}", output)[0] == 0
+    code, said = forks.do(*recorded.command)
+    assert code == 0, said
+    check_again(recorded, file_history.look(root))
+
+
+def try_all(trial, recorded: Recorded, forks: Forks, disturbances: dict) -> None:
+    """Disturbs a run in every one of these ways; tells of all that went wrong."""
+    faults, started = {}, time.monotonic()
+    for name, disturbance in disturbances.items():
         try:
-            kill_and_run_again(recorded, forks, files)
+            trial(recorded, forks, disturbance)
         except AssertionError as error:
-            faults[operation] = str(error)
-    assert not faults, "\n".join(f"killed after {operation}: {error}" for operation, error in faults.items())
-
-
-def spread(items: list, n: int) -> list:
-    """That many of the items, as far from each other as can be."""
-    return [items[(2 * number + 1) * len(items) // (2 * n)] for number in range(n)]
+            faults[name] = str(error)
+    print(f"{len(disturbances)} in {time.monotonic() - started:.0f} s")
+    assert not faults, "\n".join(f"{name}: {error}" for name, error in faults.items())
 
 
 @pytest.mark.parametrize("n_kills", [N_SOME, pytest.param(N_MANY, marks=pytest.mark.slow)])
 def test_run_that_was_killed_is_completed_by_its_repetition(recorded, forks, n_kills):
-    started, states = time.monotonic(), list(recorded.states())
-    assert len(states) > 2 * n_kills
-    try_all(recorded, forks, spread(states, n_kills))
-    print(f"{n_kills} kills of {len(states)} in {time.monotonic() - started:.0f} s")
+    states = list(recorded.states())
+    print(f"{n_kills} of {len(states)} states")
+    try_all(kill_and_run_again, recorded, forks, dict(spread(states, n_kills)))
+
+
+@pytest.mark.parametrize("n_disks", [N_FULL, pytest.param(N_MANY_FULL, marks=pytest.mark.slow)])
+def test_run_on_a_full_disk_fails_in_a_line_and_is_completed_where_there_is_room(recorded, forks_on_a_disk, n_disks):
+    sizes, counts = (range(*ends) for ends in zip(_size(recorded.before), _size(recorded.first), strict=True))
+    rooms = [f"size={n * PAGE_BYTES},nr_inodes=10000" for n in spread(sizes, n_disks)]
+    rooms += [f"size=1g,nr_inodes={n}" for n in spread(counts, n_disks)]
+    print(f"{len(rooms)} of {len(sizes) + len(counts)} sizes")
+    try_all(fill_and_run_again, recorded, forks_on_a_disk, {room: room for room in rooms})
+
+
+def _size(files: Files) -> tuple[int, int]:
+    """How many pages and how many inodes a disk needs to hold that."""
+    return sum(-(-len(content or b"") // PAGE_BYTES) for content in files.values()) + 1, len(files) + 2
 
 
 def test_names_are_given_to_what_is_on_the_disk(recorded):
-    history, unsynced, n_renamed = History(recorded.output), set(), 0
+    history, unsynced, n_renamed = History(recorded.output, recorded.before), set(), 0
     for operation in filter(history.covers, recorded.operations):
         path, name = operation.path, operation.name
         if name.startswith("rename") and _is_final(os.path.relpath(path, recorded.output)):
