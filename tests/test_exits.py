@@ -110,7 +110,7 @@ def test_job_that_an_engine_gives_up_is_one_line_unless_our_code_is_why(error, c
 @pytest.mark.parametrize("how", ["", " from None"])
 def test_full_disk_is_said_though_it_led_to_another_error_unless_that_says_more(how):
     raising = f"""
-from pipeline.errors import ConfigError
+from events.errors import ConfigError
 from pipeline.exits import reported
 with reported():
     try:
