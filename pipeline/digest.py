@@ -72,7 +72,8 @@ def _imported(file: Path, _changed_ns: int, root: Path) -> frozenset[Path]:
 
 def digest_files() -> dict[str, str]:
     """The first 16 hexadecimal digits of the SHA-256 of each file of the code that decides a run, by its path."""
-    files = [file for package in STAGES for file in sorted((ROOT / package).glob("*.*"))]
+    folders = [init.parent for package in STAGES for init in sorted((ROOT / package).rglob("__init__.py"))]
+    files = [file for folder in folders for file in sorted(folder.glob("*.*"))]
     return {str(file.relative_to(ROOT)): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from pipeline import digest
-from pipeline.digest import ROOT, digest_source, source_files
+from pipeline.digest import ROOT, digest_files, digest_source, source_files
 
 STAGES = {
     "HiggsExampleGen": digest.INGESTION,
@@ -123,3 +123,8 @@ def test_every_stage_of_the_pipeline_has_the_digest_of_its_own_code(tmp_path):
     assert len(found) == 10
     for node, parameters in found.items():
         assert digest_source(*STAGES[node.split(".")[0]]) in parameters, node
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_record_of_a_run_names_every_file_that_a_stage_s_digest_is_made_of(stage):
+    assert {str(file.relative_to(ROOT)) for file in source_files(*STAGES[stage])} <= set(digest_files())
