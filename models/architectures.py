@@ -7,6 +7,7 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 
 import dataclasses
 import difflib
+import math
 
 from events.errors import ModelError
 
@@ -55,8 +56,8 @@ class Architecture:
                 "Give one width per hidden layer, such as (64, 64)."
             )
         for name in ("l1", "l2", "weight_decay"):
-            if not all(value >= 0 for value in self.per_layer(name)):
-                raise ModelError(f"{name} is at least 0. Received: {getattr(self, name)}. Use 0 for none.")
+            if not all(0 <= value < math.inf for value in self.per_layer(name)):
+                raise ModelError(f"{name} is at least 0 and finite. Received: {getattr(self, name)}. Use 0 for none.")
         if not all(0 <= value < 1 for value in self.per_layer("dropout")):
             raise ModelError(f"dropout is a fraction below 1. Received: {self.dropout}. Use 0 for none.")
         if self.members < 1:

@@ -4,6 +4,7 @@ The baseline of a run has rules of its own: what a candidate must beat is not ma
 """
 
 import dataclasses
+import math
 
 from events.errors import ModelError
 
@@ -37,7 +38,7 @@ class Rules:
             ("epochs", "at least 1", self.epochs >= 1),
             ("patience", "at least 1", self.patience >= 1),
             ("batch_size", "at least 1", self.batch_size >= 1),
-            ("learning_rate", "above 0", self.learning_rate > 0),
+            ("learning_rate", "above 0 and finite", 0 < self.learning_rate < math.inf),
             ("decay_epochs", "above 0", self.decay_epochs > 0),
             ("seed", "at least 0", self.seed >= 0),
         )

@@ -233,6 +233,7 @@ class Config:
 
     def __post_init__(self):
         check_name(self.name, "--set name=NAME")
+        require(bool(self.output), "output", "is the path of a folder", self.output)
         if self.metadata:
             Database.parse(self.metadata)
         require(self.keep >= 0, "keep", "is a number of runs, or 0 for all", self.keep)

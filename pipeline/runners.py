@@ -97,9 +97,12 @@ def beam_options(runner: str, beam_args: Iterable[str]) -> tuple[str, ...]:
         is added to them.
 
     Raises:
-      ConfigError: an option that the runner requires is missing.
+      ConfigError: an option that the runner requires is missing, or one is written otherwise.
     """
     beam_args = tuple(beam_args)
+    for arg in beam_args:
+        if not arg.startswith("--"):  # Beam would pass over it
+            raise ConfigError(f"An option for Beam is --NAME=VALUE. Received: {arg!r}. Write --beam-arg=--NAME=VALUE.")
     given = dict(arg.removeprefix("--").partition("=")[::2] for arg in beam_args)
     chosen = RUNNERS[runner.lower()]
     if given.get("runner", chosen.name) != chosen.name:

@@ -134,8 +134,9 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean():
     [
         ({"hidden_units": ()}, r"Received: hidden_units = \(\)"),
         ({"hidden_units": (16, 0)}, r"Received: hidden_units = \(16, 0\)"),
-        ({"hidden_units": (16,), "l2": -1.0}, "l2 is at least 0. Received: -1.0"),
-        ({"hidden_units": (16,), "l2": float("nan")}, "l2 is at least 0. Received: nan"),
+        ({"hidden_units": (16,), "l2": -1.0}, "l2 is at least 0 and finite. Received: -1.0"),
+        ({"hidden_units": (16,), "l2": float("nan")}, "l2 is at least 0 and finite. Received: nan"),
+        ({"hidden_units": (16,), "weight_decay": float("inf")}, "weight_decay is at least 0 and finite. Received: inf"),
         ({"hidden_units": (16,), "l1": (0.1, 0.2)}, r"one for each of the 1 hidden layers. Received: \(0.1, 0.2\)"),
         ({"hidden_units": (16, 16), "dropout": (0.5, 1.0)}, r"below 1. Received: \(0.5, 1.0\)"),
         ({"hidden_units": (16,), "members": 0}, "members is at least 1. Received: 0"),

@@ -42,6 +42,7 @@ def test_settings_reach_their_section_with_their_type():
             "report.background_uncertainty=nan",
             "report.background_uncertainty is a fraction, at least 0. Received: nan.",
         ),
+        ("output=", "output is the path of a folder. Received: ''."),
         ("data.eval_rows=1000", "A row range is START:STOP. Received: '1000'."),
     ],
 )
@@ -52,7 +53,9 @@ def test_setting_that_cannot_be_used_is_refused_in_one_line(setting, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["epochs=0", "patience=0", "batch_size=0", "learning_rate=0", "seed=-1"])
+@pytest.mark.parametrize(
+    "setting", ["epochs=0", "patience=0", "batch_size=0", "learning_rate=0", "learning_rate=inf", "seed=-1"]
+)
 def test_rules_that_train_nothing_are_refused(setting):
     with pytest.raises(ModelError, match=setting.split("=")[0]):
         override(Config(), [f"train.{setting}"])

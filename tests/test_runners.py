@@ -71,6 +71,11 @@ def test_option_that_a_runner_lacks_is_named_in_one_line(runner, given, missing)
     assert "\n" not in str(caught.value)
 
 
+def test_option_that_beam_would_pass_over_is_refused():
+    with pytest.raises(ConfigError, match=r"Beam is --NAME=VALUE\. Received: 'runner=Foo'\. Write --beam-arg=--NAME"):
+        beam_options("direct", ["--streaming", "runner=Foo"])
+
+
 @pytest.mark.parametrize("name", RUNNERS)
 def test_every_runner_is_one_that_beam_knows_by_options_that_beam_knows(name):
     from apache_beam.options.pipeline_options import PipelineOptions

@@ -466,7 +466,7 @@ def test_full_disk_is_one_line(fake_blocks, monkeypatch, tmp_path, suffix):
 def test_disk_too_small_is_noticed_before_writing(fake_blocks, monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DatasetError, match=r"11,000,000 rows need 8\.1 GB of disk\. Received: 0\.0 GB free"):
+    with pytest.raises(DatasetError, match=r"11,000,000 rows need 8,140\.0 MB of disk\. Received: 1\.0 MB free"):
         write_csv(tmp_path / "rows.csv", 11_000_000, 0)
     assert fake_blocks == []
 

@@ -162,7 +162,7 @@ def _check_destination(path: Path, n_rows: int) -> str:
     n_bytes, free_bytes = n_rows * BYTES_PER_ROW[suffix], shutil.disk_usage(path.parent).free
     if n_bytes > free_bytes:
         raise DatasetError(
-            f"{n_rows:,} rows need {n_bytes / 1e9:.1f} GB of disk. Received: {free_bytes / 1e9:.1f} GB free in "
+            f"{n_rows:,} rows need {n_bytes / 1e6:,.1f} MB of disk. Received: {free_bytes / 1e6:,.1f} MB free in "
             f"{path.parent}. Free some, choose another folder, or ask for fewer rows."
         )
     return suffix
