@@ -23,6 +23,7 @@ IN_PROCESS = {"direct_running_mode": "in_memory", "pickle_library": "cloudpickle
 # under another option, or the workers find this installation.
 NO_PACKAGING = {"sdk_container_image": "none"}
 IN_IMAGE = {"environment_type": "DOCKER"} | NO_PACKAGING
+SHARING = "pipeline.job_servers"  # by their full names, as Beam takes runners that are not its own
 WORKER = "apache_beam.runners.worker.sdk_worker_main"
 
 
@@ -31,7 +32,7 @@ class Runner:
     """What one of Beam's runners asks for.
 
     Attributes:
-      name: Beam's.
+      name: Beam's, or the full name of a class.
       options: Beam options, name to value, unless others are given.
       required: Beam options that have no such value, name to an example.
       image: which of the required ones is the workers' image; the environment may name that instead.
@@ -65,10 +66,13 @@ RUNNERS = {
         | NO_PACKAGING,
     ),
     "flink": Runner(
-        "FlinkRunner", IN_IMAGE, {"flink_master": "host:8081", "environment_config": IMAGE}, "environment_config"
+        f"{SHARING}.FlinkRunner",
+        IN_IMAGE,
+        {"flink_master": "host:8081", "environment_config": IMAGE},
+        "environment_config",
     ),
     "spark": Runner(
-        "SparkRunner",
+        f"{SHARING}.SparkRunner",
         IN_IMAGE,
         {"spark_master_url": "spark://host:7077", "environment_config": IMAGE},
         "environment_config",

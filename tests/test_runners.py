@@ -1,6 +1,7 @@
 """Beam's runners: their options. What runs on them is in test_engines.py."""
 
 import os
+import signal
 
 import pytest
 from conftest import higgs
@@ -30,7 +31,8 @@ def test_local_run_stays_in_one_process_and_packages_nothing():
 
 
 def test_flink_runs_in_the_image():
-    expected = ("--runner=FlinkRunner", "--environment_type=DOCKER", "--sdk_container_image=none", *FLINK)
+    runner = "--runner=pipeline.job_servers.FlinkRunner"
+    expected = (runner, "--environment_type=DOCKER", "--sdk_container_image=none", *FLINK)
     assert beam_options("flink", FLINK) == expected
 
 
@@ -84,7 +86,30 @@ def test_every_runner_is_one_that_beam_knows_by_options_that_beam_knows(name):
     chosen = RUNNERS[name]
     known = PipelineOptions([]).get_all_options()
     assert {"runner", *chosen.options, *chosen.required} <= set(known)
-    assert type(create_runner(chosen.name)).__name__ in (chosen.name, "SwitchingDirectRunner")
+    assert type(create_runner(chosen.name)).__name__ in (chosen.name.split(".")[-1], "SwitchingDirectRunner")
+
+
+@pytest.mark.parametrize(
+    ("runner", "master"), [("flink", "flink_master=host:8081"), ("spark", "spark_master_url=s://h")]
+)
+def test_stages_share_a_job_server_which_leaves_ctrl_c_to_the_run(runner, master, tmp_path, monkeypatch):
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.job_server import JavaJarJobServer
+    from apache_beam.runners.runner import create_runner
+
+    started = []
+    monkeypatch.setattr(JavaJarJobServer, "start", lambda server: started.append(server))
+    monkeypatch.setattr("atexit.register", lambda stop: None)
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    jar = tmp_path / "server.jar"
+    jar.touch()
+    given = [f"--{master}", "--environment_config=image", f"--{runner}_job_server_jar={jar}"]
+    handler = signal.getsignal(signal.SIGINT)
+    for _ in range(2):  # two stages
+        options = PipelineOptions([*beam_options(runner, given)])
+        create_runner(options.get_all_options()["runner"]).default_job_server(options).start()
+    assert len(started) == 1
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_unknown_runner_is_refused():
@@ -106,6 +131,14 @@ def test_run_that_cannot_begin_ends_at_once_with_one_line(csv_file, arguments, e
     [line] = output.splitlines()
     assert line.startswith(f"Error: {expected}")
     assert not (csv_file.parent / "runs").exists()
+
+
+def test_flink_without_java_ends_in_one_line(csv_file, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    given = [f"--beam-arg={argument}" for argument in FLINK]
+    code, output = higgs("run", "--data", csv_file, "--output", csv_file.parent / "runs", "--runner", "flink", *given)
+    assert code == 2
+    assert output.splitlines()[-1].startswith("Error: Jobs are sent to Flink and Spark by Java. Received: no java.")
 
 
 def test_workers_elsewhere_are_given_no_local_path():

@@ -119,8 +119,8 @@ def missing(engine: str) -> str:
 
 @contextlib.contextmanager
 def flink(folder: Path, n_machines: int = 2, slots: int = 1) -> Iterator[Cluster]:
-    """A job manager, task managers of `slots` slots each, and Beam's job server, for as long as they are there."""
-    rpc, rest, port, *jobs = free_ports(6)
+    """A job manager, and task managers of `slots` slots each."""
+    rpc, rest, port = free_ports(3)
     conf = folder / "conf"
     conf.mkdir(parents=True)
     settings = FLINK_MEMORY | FLINK_CLASSES | FLINK_FAULTS
@@ -155,16 +155,9 @@ def flink(folder: Path, n_machines: int = 2, slots: int = 1) -> Iterator[Cluster
         for _ in range(n_machines):
             add()
         started.wait_for("Flink", lambda: n_ready() == n_machines)
-        names = ("job", "artifact", "expansion")
-        at = [f"--{name}-port={number}" for name, number in zip(names, jobs, strict=True)]
-        java = ["java", f"-Xmx{JOB_SERVER_MB}m", *OPEN, "-jar", f"{JARS}/flink-job-server.jar", "--job-host=localhost"]
-        started.start(
-            "job-server", [*java, *at, f"--flink-master=localhost:{rest}", f"--artifacts-dir={folder}/staged"]
-        )
-        started.wait_for("Beam's job server", lambda: listens("localhost", jobs[0]))
         options = {
             "flink_master": [f"localhost:{rest}"],
-            "job_endpoint": [f"localhost:{jobs[0]}"],
+            "flink_job_server_jar": [f"{JARS}/flink-job-server.jar"],
             "parallelism": [str(n_machines * slots)],
         }
         yield Cluster("flink", options | beam_options(port), machines, add)
@@ -201,7 +194,6 @@ def spark(folder: Path, n_machines: int = 2) -> Iterator[Cluster]:
         options = {
             "spark_master_url": [f"spark://localhost:{rpc}"],
             "spark_job_server_jar": [f"{JARS}/spark-job-server.jar"],
-            "job_server_jvm_properties": [f"-Xmx{JOB_SERVER_MB}m", *OPEN],
         }
         yield Cluster("spark", options | beam_options(port), machines, add)
 
@@ -227,9 +219,10 @@ def start_pool(started: Servers, folder: Path, port: int) -> tuple[int, Server, 
 
 
 def beam_options(port: int) -> dict[str, list[str]]:
-    """What Beam is told of worker pools, whatever the engine."""
+    """What Beam is told of worker pools and of the job server, whatever the engine."""
     return {
         "environment_type": ["EXTERNAL"],
         "environment_config": [f"{POOL}:{port}"],
         "environment_cache_millis": ["60000"],
+        "job_server_jvm_properties": [f"-Xmx{JOB_SERVER_MB}m", *OPEN],
     }
