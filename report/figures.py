@@ -7,7 +7,7 @@ it follows the reader's colour scheme; beside the page it is kept as a picture o
 import dataclasses
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 # Apart from each other with every common colour blindness, and each with at least 3:1 on its ground. Name to the colour
 # on white and on black; the page's style sheet is made from this.
@@ -23,6 +23,8 @@ INKS = {
 }
 CYCLE = ("orange", "blue", "green", "purple", "gold", "indigo", "grey", "ink")
 MARKERS = "osD^vPX*"  # tell apart what colours may not
+LEGEND_CHARACTERS = 36  # that fit side by side
+HEIGHT, LEGEND_ROW = 3.4, 0.2  # inches
 WIDTH = 5.0  # inches; 360 points, about the pixels of a phone: text keeps its size there
 STYLE = {
     "svg.fonttype": "none",
@@ -79,7 +81,7 @@ class Figure:
         return re.sub(r'<svg[^>]* viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
 
 
-def draw(name: str, alt: str, caption: str, paint: Callable, height: float = 3.4, n_panels: int = 1) -> Figure:
+def draw(name: str, alt: str, caption: str, paint: Callable, height: float = HEIGHT, n_panels: int = 1) -> Figure:
     """Draws a figure.
 
     Args:
@@ -109,9 +111,21 @@ def ink(name: str) -> str:
     return INKS[name][0]
 
 
-def legend(axes, n_columns: int = 2, **settings) -> None:
-    """Puts the legend above the axes, where no curve can be behind it."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=n_columns, **settings)
+def legend(axes, most: int = 2, **settings) -> None:
+    """Puts the legend above the axes, where no curve can be behind it.
+
+    Args:
+      axes: with labelled curves.
+      most: columns; fewer where the labels leave no room.
+      **settings: of Matplotlib's legend.
+    """
+    labels = axes.get_legend_handles_labels()[1]
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=legend_columns(labels, most), **settings)
+
+
+def legend_columns(labels: Collection[str], most: int = 2) -> int:
+    """The number of columns that a legend of these labels has."""
+    return min(len(labels), most, max(1, LEGEND_CHARACTERS // max(map(len, labels), default=1)))
 
 
 def plain_ticks(axis) -> None:

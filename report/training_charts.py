@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 
 from metrics.curves import SMOOTHING_EPOCHS, smooth
-from report.figures import CYCLE, MARKERS, Figure, draw, ink, legend, plain_ticks
+from report.figures import CYCLE, HEIGHT, LEGEND_ROW, MARKERS, Figure, draw, ink, legend, legend_columns, plain_ticks
 
 GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
 TOP = 0.75  # nats; above it is nothing to see
@@ -16,7 +16,6 @@ BELOW = 0.05  # nats, shown below the best validation; networks that learn their
 FEWEST_SMOOTHED = 100  # epochs
 FIRST_EPOCH = 5  # on the logarithmic axis, as in the tutorial: before it, smoothing is all there is
 MARGIN = 0.01  # nats, around the curves
-LEGEND_CHARACTERS = 36  # that fit side by side
 BCE = "Binary crossentropy (nats)"
 
 
@@ -58,7 +57,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
             axes.set_xscale("log")
             axes.set_xlim(min(FIRST_EPOCH, max(n_epochs // 2, 1)), 1.05 * n_epochs)
             plain_ticks(axes.xaxis)
-        legend(axes, min(len(curves), max(1, LEGEND_CHARACTERS // max(map(len, curves)))))
+        legend(axes, len(curves))
 
     lows = ", ".join(
         f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
@@ -161,6 +160,7 @@ def sweeps(name: str, field: str, points: dict[str, dict[str, Sequence]], scored
         f"Sweep over {field}: binary crossentropy by architecture. At {labels[-1]}: {last}.",
         f"Binary crossentropy on {scored}, means over trainings; bars are one standard deviation over seeds.",
         paint,
+        height=HEIGHT + LEGEND_ROW * max(0, len(points) // legend_columns(points) - 2),
     )
 
 

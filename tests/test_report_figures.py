@@ -8,7 +8,7 @@ import pytest
 
 from metrics.curves import Roc
 from pipeline.run_records import MODELS
-from report.figures import INKS, draw, ink
+from report.figures import INKS, draw, ink, legend_columns
 from report.page import Page, Section, Table
 from report.score_charts import differences, rejection
 from report.training_charts import learning_curves, sweep, sweeps
@@ -135,3 +135,16 @@ def test_difference_is_grey_by_its_verdict_and_without_one_by_its_interval():
     assert is_blue([entry])
     assert is_blue([entry | {"verdict": "better"}])
     assert not is_blue([entry | {"verdict": "noise"}])
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_columns"),
+    [
+        (["train", "val"], 2),
+        (["train"], 1),
+        (["tiny", "small", "medium"], 2),
+        (["pretrained,pretrain=1000000,inputs=columns", "combined"], 1),
+    ],
+)
+def test_legend_has_no_more_columns_than_its_labels_leave_room_for(labels, n_columns):
+    assert legend_columns(labels) == n_columns
