@@ -2,6 +2,7 @@
 
 What Argo's workflow controller does with the templates that Kubeflow's compiler writes, and no more: placeholders,
 `depends`, `when`, defaults of outputs, retries without their pauses, and the patch of a pod that the driver wrote.
+Under the policy `OnError`, which 2.17.0 installs, a container that fails is not retried.
 """
 
 import json
@@ -10,6 +11,7 @@ import uuid
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import yaml
 from kubeflow_pods import Container, run
 from kubeflow_services import CONFIG_MAPS, Services
 
@@ -26,6 +28,7 @@ class Workflow:
     Attributes:
       attempts: the template path of each executor that ran to how often it was started.
       skipped: those that a condition, such as a cache hit, left out.
+      retry_policy: Argo's, for all tasks.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class Workflow:
 
         Args:
           manifest: what the compiler wrote.
-          programs: the folder of `driver` and `launcher-v2`.
+          programs: the folder of `driver` and `launcher-v2`, with Argo's settings if the release has any.
           services: what they talk to.
           folder: for pods and logs.
           claims: persistent volume claim to the folder that stands for its volume.
@@ -53,6 +56,7 @@ class Workflow:
         self._entrypoint = manifest["spec"]["entrypoint"]
         self._programs, self._services, self._folder = programs, services, folder
         self._claims, self._kubernetes, self._image = claims, kubernetes, image
+        self.retry_policy = retry_policy(programs / "argo-settings.yaml")
         self.uid = str(uuid.uuid4())
         self._known = {"workflow.uid": self.uid, "workflow.name": "higgs-x7k2p"}
         self._known["workflow.creationTimestamp"] = "2026-11-26T12:00:00Z"
@@ -120,6 +124,7 @@ class Workflow:
     def _executor(self, template: dict, known: dict[str, str], path: str) -> None:
         """Runs the init container, which copies the launcher, and the main one, as often as the template allows."""
         limit = int(_filled(str(template.get("retryStrategy", {}).get("limit", 0)), known))  # 2.5 has the number itself
+        limit = 0 if self.retry_policy == "OnError" else limit  # a container that fails is a failure, not an error
         for attempt in range(limit + 1):
             known["retries"], self.attempts[path] = str(attempt), attempt + 1
             try:
@@ -171,6 +176,13 @@ class Workflow:
         log.parent.mkdir(parents=True, exist_ok=True)
         if run(container, self._services, self._folder / "pods" / path, log):
             raise PodFailed(path, str(log))
+
+
+def retry_policy(settings: Path) -> str:
+    """The policy of a file with Argo's config map; Argo's own default where it says nothing or is not there."""
+    data = yaml.safe_load(settings.read_text())["data"] if settings.exists() else {}
+    defaults = yaml.safe_load(data.get("workflowDefaults", "spec: {}"))["spec"].get("templateDefaults", {})
+    return defaults.get("retryStrategy", {}).get("retryPolicy", "OnFailure")
 
 
 def _filled(text: str, known: dict[str, str]) -> str:

@@ -1,15 +1,17 @@
-"""A stand-in for Kubernetes's scheduler and kubelet: runs every pod of a namespace by Docker on this machine."""
+"""A stand-in for Kubernetes's scheduler and kubelet: every container is a mount namespace of this machine."""
 
 import base64
 import dataclasses
 import datetime
+import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import requests
-from kubeflow_pods import expanded, own_files
-from kubeflow_services import NAMES, NAMESPACE, Services
+from kubeflow_pods import Container, expanded, start
+from kubeflow_services import NAMESPACE, Services
 
 NODE = "here"
 POLL_S = 0.3
@@ -22,16 +24,18 @@ class Kubelet:
       api: a client of Kubernetes's API.
     """
 
-    def __init__(self, api: "Api", services: Services, folder: Path, claims: dict[str, Path]):
+    def __init__(self, api: "Api", programs: Path, services: Services, folder: Path, claims: dict[str, Path]):
         """Prepares.
 
         Args:
           api: a client of Kubernetes's API.
+          programs: the folder of what Kubeflow's and Argo's images hold.
           services: what pods find in the cluster.
           folder: for pods and logs.
           claims: persistent volume claim to the folder that stands for its volume.
         """
-        self.api, self._services, self._folder, self._claims = api, services, folder, claims
+        self.api, self._folder = api, folder
+        self._what_is_there = (programs, services, claims)
         self._stopped = threading.Event()
         self._known: dict[str, Pod] = {}
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -52,16 +56,16 @@ class Kubelet:
 
     def _follow(self) -> None:
         while not self._stopped.wait(POLL_S):
-            for manifest in self.api.get("pods")["items"]:
-                name, uid = manifest["metadata"]["name"], manifest["metadata"]["uid"]
+            manifests = {manifest["metadata"]["uid"]: manifest for manifest in self.api.get("pods")["items"]}
+            for uid in self._known.keys() - manifests.keys():
+                self._known.pop(uid).kill()
+            for uid, manifest in manifests.items():
+                name = manifest["metadata"]["name"]
                 if "deletionTimestamp" in manifest["metadata"]:
-                    if uid in self._known:
-                        self._known[uid].kill()
                     self.api.delete(f"pods/{name}")
                 elif uid not in self._known:
                     self._bind(name)
-                    pod = Pod(manifest, self._services, self._folder / name, self._claims, self.api)
-                    self._known[uid] = pod
+                    self._known[uid] = pod = Pod(manifest, self.api, *self._what_is_there, self._folder / name)
                     threading.Thread(target=pod.run, daemon=True).start()
 
     def _bind(self, name: str) -> None:
@@ -76,32 +80,33 @@ class Pod:
 
     Attributes:
       manifest: as Kubernetes's API has it.
-      services: what it finds in the cluster.
-      folder: for its volumes and logs.
-      claims: persistent volume claim to folder.
       api: a client of Kubernetes's API.
+      programs: the folder of what Kubeflow's and Argo's images hold.
+      services: what it finds in the cluster.
+      claims: persistent volume claim to folder.
+      folder: for its volumes and logs.
     """
 
     manifest: dict
-    services: Services
-    folder: Path
-    claims: dict[str, Path]
     api: "Api"
+    programs: Path
+    services: Services
+    claims: dict[str, Path]
+    folder: Path
 
     def __post_init__(self):
         self.name, self.spec = self.manifest["metadata"]["name"], self.manifest["spec"]
-        self._is_killed = False
+        self._processes: list[subprocess.Popen] = []
         self._states: dict[str, dict] = {}
 
     def run(self) -> None:
         """Runs the init containers, one after the other, and then the others at once."""
         self.folder.mkdir(parents=True)
-        own = own_files(self.folder / "own", self.services)
         volumes = {volume["name"]: self._volume(volume) for volume in self.spec.get("volumes", ())}
         for container in self.spec.get("initContainers", ()):
-            if self._start(container, volumes, own).wait():
+            if self._start(container, volumes).wait():
                 return self._report("Failed", container["name"])
-        processes = {c["name"]: self._start(c, volumes, own) for c in self.spec["containers"]}
+        processes = {c["name"]: self._start(c, volumes) for c in self.spec["containers"]}
         began = now()
         self._states = {name: {"running": {"startedAt": began}} for name in processes}
         self._report("Running")
@@ -116,10 +121,9 @@ class Pod:
         self._report("Failed" if any(codes) else "Succeeded")
 
     def kill(self) -> None:
-        """Ends all containers."""
-        self._is_killed = True
-        names = [self._container_name(c["name"]) for c in self.spec.get("initContainers", []) + self.spec["containers"]]
-        subprocess.run(["docker", "kill", *names], capture_output=True)
+        """Ends all containers, with whatever they have started."""
+        for process in self._processes:
+            subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)])
 
     def _await(self, name: str, process: subprocess.Popen, began: str) -> None:
         code = process.wait()
@@ -138,37 +142,21 @@ class Pod:
             status["message"] = f"init container {failed_init} failed"
         self.api.patch(f"pods/{self.name}/status", {"status": status})
 
-    def _start(self, container: dict, volumes: dict[str, Path], own: dict[str, Path]) -> subprocess.Popen:
-        options = ["--rm", "--network", "host", "--name", self._container_name(container["name"])]
-        options += [word for name in NAMES for word in ("--add-host", f"{name}:{self.services.address}")]
-        variables = self.services.environment()
+    def _start(self, container: dict, volumes: dict[str, Path]) -> subprocess.Popen:
+        variables = {"PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
         for entry in container.get("env", ()):
             value = entry.get("value", "") if "valueFrom" not in entry else self._field(entry["valueFrom"])
             variables[entry["name"]] = expanded(value, variables)
-        options += [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
-        options += [word for inside, outside in own.items() for word in ("--volume", f"{outside}:{inside}")]
+        mounts = {}
         for mount in container.get("volumeMounts", ()):
-            outside = volumes[mount["name"]] / mount.get("subPath", "")
+            mounts[mount["mountPath"]] = outside = volumes[mount["name"]] / mount.get("subPath", "")
             if not outside.exists():
                 outside.mkdir(parents=True)
                 outside.chmod(0o777)
-            options += ["--volume", f"{outside}:{mount['mountPath']}{':ro' if mount.get('readOnly') else ''}"]
-        options += self._security(container)
-        words = [expanded(word, variables) for word in [*container.get("command", ()), *container.get("args", ())]]
-        if container.get("command"):
-            options += ["--entrypoint", words.pop(0)]
-        with open(self.folder / f"{container['name']}.log", "a") as log:
-            return subprocess.Popen(
-                ["docker", "run", *options, container["image"], *words], stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def _security(self, container: dict) -> list[str]:
-        context = self.spec.get("securityContext", {}) | container.get("securityContext", {})
-        options = ["--user", str(context["runAsUser"])] if "runAsUser" in context else []
-        options += [word for name in context.get("capabilities", {}).get("drop", ()) for word in ("--cap-drop", name)]
-        if context.get("allowPrivilegeEscalation") is False:
-            options += ["--security-opt", "no-new-privileges"]
-        return options
+        name, command = container["name"], [*container.get("command", ()), *container.get("args", ())]
+        own, log = self.folder / "own" / name, self.folder / f"{name}.log"
+        self._processes.append(process := start(Container(command, variables, mounts), self.services, own, log))
+        return process
 
     def _volume(self, volume: dict) -> Path:
         if "persistentVolumeClaim" in volume:
@@ -187,9 +175,6 @@ class Pod:
         known = {"metadata.name": metadata["name"], "metadata.uid": metadata["uid"], "metadata.namespace": NAMESPACE}
         known |= {"spec.nodeName": NODE, "status.podIP": self.services.address}
         return known[source["fieldRef"]["fieldPath"]]
-
-    def _container_name(self, name: str) -> str:
-        return f"{self.manifest['metadata']['uid']}-{name}"
 
 
 class Api:

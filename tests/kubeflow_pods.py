@@ -15,8 +15,7 @@ from pathlib import Path
 
 from kubeflow_services import NAMES, NAMESPACE, TOKEN, Services
 
-# Containers know it as /var/run, a link to /run that must not be followed to the folder of this machine.
-SECRETS = "/run/secrets/kubernetes.io/serviceaccount"
+SECRETS = "/var/run/secrets/kubernetes.io/serviceaccount"
 OWN_TOP = "gcs minio s3 run"  # folders of the root that are the pod's own
 
 # Makes a root of this machine's folders and the pod's, given as pairs before `--`, and runs the command in it.
@@ -67,41 +66,43 @@ def refusal() -> str:
 
 
 def run(container: Container, services: Services, folder: Path, log: Path) -> int:
-    """Runs a container to its end.
+    """Runs a container to its end, as `start` does, and returns its exit code."""
+    return start(container, services, folder, log).wait()
+
+
+def start(container: Container, services: Services, folder: Path, log: Path) -> subprocess.Popen:
+    """Starts a container, as the first process of a session of its own.
 
     Args:
       container: what to run.
       services: what it finds in the cluster.
       folder: for what the container alone sees; made anew.
       log: gets the output.
-
-    Returns:
-      The exit code.
     """
     shutil.rmtree(folder, ignore_errors=True)
     mounts = container.mounts | own_files(folder, services)
     variables = container.environment | services.environment()
     command = [expanded(word, variables) for word in container.command]
-    with open(log, "a") as file:
-        if container.image:
-            return subprocess.run(
-                _docker(container.image, command, variables, mounts, services), stdout=file, stderr=subprocess.STDOUT
-            ).returncode
+    if container.image:
+        command = _docker(container.image, command, variables, mounts, services)
+        variables = {}  # Docker hands them over
+    else:
         (folder / "kfp_outputs").mkdir()  # where releases before 2.15 let a task write, in a container's own /tmp
-        mounts |= {"/tmp/kfp_outputs": folder / "kfp_outputs"}
-        return subprocess.run(
-            entered(command, mounts, folder),
-            env=_own_environment() | variables,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        ).returncode
+        command = entered(command, mounts | {"/tmp/kfp_outputs": folder / "kfp_outputs"}, folder)
+    with open(log, "a") as file:
+        return subprocess.Popen(
+            command, env=_own_environment() | variables, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def entered(command: list[str], mounts: dict[str, Path], folder: Path) -> list[str]:
     """The command line that runs a command in a mount namespace; `folder` is what `own_files` wrote to."""
     (folder / "root").mkdir()
     mounts = mounts | {"/etc/hosts": folder / "hosts"}
-    pairs = [word for inside, outside in mounts.items() for word in (str(outside), inside)]
+    # /var/run is a link to /run, and must not be followed to the folder of this machine.
+    pairs = [
+        word for inside, outside in mounts.items() for word in (str(outside), re.sub("^/var/run/", "/run/", inside))
+    ]
     return [
         "unshare",
         "--map-root-user",

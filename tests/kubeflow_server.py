@@ -6,9 +6,7 @@ KFP_SERVER names a folder with the programs, as `go build` makes them: `apiserve
 manifests' workflow-controller-configmap) and `crds`. `etcd` and `mariadbd` are Debian's.
 """
 
-import base64
 import contextlib
-import csv
 import os
 import shutil
 import socket
@@ -21,14 +19,12 @@ from pathlib import Path
 
 import requests
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from kubeflow_kubelet import Api, Kubelet
 from kubeflow_pods import entered, own_files
-from kubeflow_services import BUCKET, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PORT, TOKEN, Services
+from kubeflow_services import BUCKET, CONFIG_MAPS, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PORT, TOKEN, Services
 
-PROGRAMS_IMAGE = "kfp-programs:test"
-TOKENS = "/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
+PROGRAMS_IMAGE = "kubeflow-programs:1"  # the stand-in kubelet has its programs from KFP_SERVER
+TOKENS = "/var/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
 START_S = 120
 
@@ -57,13 +53,11 @@ class Server:
         self.volume.mkdir()
         self.volume.chmod(0o777)
         with self._stack:
-            self._build_image()
             self._start_database()
             self._start_kubernetes()
-            self._stack.enter_context(
-                kubelet := Kubelet(self.kubernetes, self._services, self._folder / "pods", {"higgs": self.volume})
-            )
-            self.kubelet = kubelet
+            claims = {"higgs": self.volume}
+            self.kubelet = Kubelet(self.kubernetes, self._programs, self._services, self._folder / "pods", claims)
+            self._stack.enter_context(self.kubelet)
             self._start_api()
             self._start_controllers()
             yield self
@@ -106,28 +100,12 @@ class Server:
         self._stack.callback(stop, process)
         return process
 
-    def _build_image(self) -> None:
-        folder = self._folder / "image"
-        folder.mkdir()
-        names = ("driver", "launcher-v2", "argoexec")
-        for name in names:
-            shutil.copy(self._programs / name, folder / name)
-        (folder / "Dockerfile").write_text(f"FROM debian:trixie-slim\nCOPY {' '.join(names)} /bin/\n")
-        command = ["docker", "build", "--quiet", "--tag", PROGRAMS_IMAGE, str(folder)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"DOCKER_BUILDKIT": "0"})
-
     def _start_database(self) -> None:
         data = self._folder / "database"
         own = ["--no-defaults", f"--datadir={data}", "--user=root"]
-        subprocess.run(
-            ["mariadb-install-db", *own, "--auth-root-authentication-method=normal"], check=True, capture_output=True
-        )
-        grants = self._folder / "grants.sql"
-        grants.write_text(
-            "CREATE USER 'root'@'%' IDENTIFIED BY '';\nGRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
-        )
-        own += [f"--socket={data}/socket", f"--bind-address={self._services.address}", f"--init-file={grants}"]
-        self.start("mariadbd", *own, f"--port={DATABASE_PORT}", "--skip-name-resolve", in_pod=False)
+        subprocess.run(["mariadb-install-db", *own], check=True, capture_output=True)
+        own += [f"--socket={data}/socket", f"--bind-address={self._services.address}", f"--port={DATABASE_PORT}"]
+        self.start("mariadbd", *own, "--skip-grant-tables", "--skip-name-resolve", in_pod=False)
 
     def _start_kubernetes(self) -> None:
         address, folder = self._services.address, self._folder
@@ -135,51 +113,41 @@ class Server:
         peers = ("--listen-peer-urls", f"http://{address}:{ETCD_PORT + 1}")
         own = ("--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd)
         self.start("etcd", *own, *peers, in_pod=False)
-        key = rsa.generate_private_key(65537, 2048)
-        (folder / "accounts.pem").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        with open(folder / "tokens.csv", "w") as file:
-            csv.writer(file).writerow([TOKEN, "pod", "1", "system:masters"])
+        certificate, key = self._services.authority, self._services.authority.with_name("key.pem")
+        (folder / "tokens.csv").write_text(f"{TOKEN},pod,1,system:masters\n")
         flags = {
             "etcd-servers": etcd,
             "bind-address": address,
             "secure-port": KUBERNETES_PORT,
             "advertise-address": "192.0.2.1",  # never dialled, but it may be no loopback address
             "endpoint-reconciler-type": "none",
-            "tls-cert-file": self._services.authority,
-            "tls-private-key-file": self._services.authority.with_name("key.pem"),
+            "tls-cert-file": certificate,
+            "tls-private-key-file": key,
             "token-auth-file": folder / "tokens.csv",
             "authorization-mode": "AlwaysAllow",
             "api-audiences": "https://kubernetes.default.svc,pipelines.kubeflow.org",
             "service-account-issuer": "https://kubernetes.default.svc",
-            "service-account-key-file": folder / "accounts.pem",
-            "service-account-signing-key-file": folder / "accounts.pem",
+            "service-account-key-file": key,
+            "service-account-signing-key-file": key,
             "service-cluster-ip-range": "10.0.0.0/24",
             "disable-admission-plugins": "ServiceAccount,DefaultStorageClass,TaintNodesByCondition",
         }
         self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()), in_pod=False)
         url = f"https://{address}:{KUBERNETES_PORT}"
-        self.kubernetes = Api(url, TOKEN, self._services.authority)
-        answered(f"{url}/readyz", verify=str(self._services.authority), headers={"Authorization": f"Bearer {TOKEN}"})
+        self.kubernetes = Api(url, TOKEN, certificate)
+        answered(f"{url}/readyz", verify=str(certificate), headers={"Authorization": f"Bearer {TOKEN}"})
         for path in sorted((self._programs / "crds").glob("*.yaml")):
             for definition in yaml.safe_load_all(path.read_text()):
                 self.kubernetes.make("apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
-        named = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}}
-        self.kubernetes.make("api/v1/namespaces", named)
-        keys = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
-        secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "mlpipeline-minio-artifact"}, "data": keys}
-        self.kubernetes.post("secrets", secret)
+        self.kubernetes.make("api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        self.kubernetes.post("secrets", {"metadata": {"name": "mlpipeline-minio-artifact"}, "stringData": KEYS})
         settings = yaml.safe_load((self._programs / "argo-settings.yaml").read_text())
         filled = settings["data"]["artifactRepository"].replace("$(kfp-namespace)", NAMESPACE)
         settings["data"]["artifactRepository"] = filled.replace("$(kfp-artifact-bucket-name)", BUCKET)
         settings["data"]["metricsConfig"] = "enabled: false\n"  # its port may be taken here
         self.kubernetes.post("configmaps", settings)
-        host = {"METADATA_GRPC_SERVICE_HOST": "metadata-grpc-service", "METADATA_GRPC_SERVICE_PORT": "8080"}
-        named = {"name": "metadata-grpc-configmap"}
-        self.kubernetes.post("configmaps", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": named, "data": host})
+        for name, content in CONFIG_MAPS.items():
+            self.kubernetes.post("configmaps", {"metadata": {"name": name}, "data": content})
 
     def _start_api(self, *flags: str, **variables: str) -> None:
         (self._folder / "config").mkdir()
