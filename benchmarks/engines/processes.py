@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -95,12 +96,15 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 
 def free_ports(n: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of this machine that nobody listens at, and that no connection gets before they are listened at."""
+    ports: list[int] = []
+    for port in random.sample(range(20_000, 32_000), k=12_000):  # connections get theirs above
+        with contextlib.suppress(OSError), socket.socket() as each:
+            each.bind(("localhost", port))
+            ports.append(port)
+        if len(ports) == n:
+            return ports
+    raise RuntimeError(f"{n} ports must be free. Received: {len(ports)} from 20000 to 31999.")
 
 
 def answer(url: str) -> dict:
