@@ -8,18 +8,15 @@ import os
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from tensorflow_data_validation import StatsOptions
-from tensorflow_data_validation.statistics import stats_impl
-from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
 from tfx.components.statistics_gen import component, executor
 from tfx.dsl.components.base import base_beam_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils
 
+from components.statistics import Statistics, WriteStatistics
 from events.errors import ingestion_errors
 from events.example_blocks import ReadBlocks
 from events.seals import seal
@@ -53,7 +50,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 pipeline
                 | ReadBlocks(patterns)
                 | beam.CombinePerKey(Statistics(StatsOptions()))
-                | beam.MapTuple(lambda split, found: _write(paths[split], found))
+                | beam.ParDo(WriteStatistics(paths))
             )
         seal(statistics.uri)
 
@@ -85,39 +82,3 @@ class HiggsStatisticsGen(component.StatisticsGen):
             statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
         )
         super(component.StatisticsGen, self).__init__(spec=spec)
-
-
-class Statistics(beam.CombineFn):
-    """Record batches to TFDV's statistics of them all."""
-
-    def __init__(self, options: StatsOptions):
-        self._generators = stats_impl.get_generators(options, in_memory=True)
-
-    def setup(self):
-        for generator in self._generators:
-            generator.setup()
-
-    def create_accumulator(self) -> list:
-        return [generator.create_accumulator() for generator in self._generators]
-
-    def add_input(self, accumulator: list, batch: pa.RecordBatch) -> list:
-        return [generator.add_input(part, batch) for generator, part in self._with(accumulator)]
-
-    def merge_accumulators(self, accumulators: list[list]) -> list:
-        parts = zip(*accumulators, strict=True)
-        return [generator.merge_accumulators(part) for generator, part in self._with(parts)]
-
-    def compact(self, accumulator: list) -> list:
-        return [generator.compact(part) for generator, part in self._with(accumulator)]
-
-    def extract_output(self, accumulator: list) -> statistics_pb2.DatasetFeatureStatisticsList:
-        return stats_impl.extract_statistics_output(accumulator, self._generators)
-
-    def _with(self, parts):
-        return zip(self._generators, parts, strict=True)
-
-
-def _write(path: str, statistics: statistics_pb2.DatasetFeatureStatisticsList) -> None:
-    fileio.makedirs(os.path.dirname(path))
-    with fileio.open(path, "wb") as file:
-        file.write(statistics.SerializeToString())

@@ -149,7 +149,7 @@ def table(entries: list[dict]) -> str:
 
 
 def plot(entries: list[dict], path: Path) -> None:
-    """Writes seconds against files, a panel for each stage, as .svg and .png."""
+    """Writes processor seconds against files, a panel for each stage, as .svg and .png."""
     from report.figures import CYCLE, MARKERS, draw, ink, legend, plain_ticks
 
     groups = list(dict.fromkeys((entry["machines"], _where(entry)) for entry in _ordered(entries)))
@@ -160,21 +160,22 @@ def plot(entries: list[dict], path: Path) -> None:
             for (machines, where), colour, marker in zip(groups, CYCLE, MARKERS, strict=False):
                 for rows in sizes:
                     of_group = [entry for entry in entries if (entry["machines"], entry["rows"]) == (machines, rows)]
-                    points = sorted((entry["files"], entry["seconds"][stage]) for entry in of_group)
+                    points = sorted((entry["files"], entry["cpu_s"][stage]) for entry in of_group)
                     few = rows < sizes[-1]
                     style = {"color": ink(colour), "marker": marker, "linestyle": "dotted" if few else "solid"}
-                    axes.plot(*zip(*points, strict=True), **style, label=None if few else where)
-            axes.set(xscale="log", ylabel="seconds", ylim=(0, None))
-            axes.set_title(stage, loc="right")  # the legend is on the left
+                    if points:
+                        axes.plot(*zip(*points, strict=True), **style, label=None if few else where)
+            axes.margins(y=0.15)
+            axes.set(xscale="log", ylabel="processor s", ylim=(0, None))
+            axes.set_title(stage, loc="right")
         plain_ticks(panels[-1].xaxis)
         panels[-1].set_xticks(sorted({entry["files"] for entry in entries}))
         panels[-1].set_xlabel("files")
-        panels[0].set_title("")
-        legend(panels[0], n_columns=len(groups), title=STAGES[0])
+        legend(panels[0], n_columns=1)
 
     figure = draw(
         path.name,
-        alt="Seconds against files by stage, in one process and on one and two machines.",
+        alt="Processor seconds against files by stage, in one process and on one and two machines.",
         caption="Solid: all rows. Dotted: few rows, which is what a stage takes whatever it reads.",
         paint=paint,
         height=7.5,
