@@ -189,8 +189,15 @@ def _causes(run, steps: list, tasks: Collection[str]) -> list[str]:
     """Names what failed, with its error where the server tells one: tasks or their drivers, or else any other step."""
     failed = [step for step in steps if step.state == FAILED]
     own = [step for step in failed if step.display_name.removesuffix(DRIVER) in tasks]
-    errors = {step.display_name: _error(step) for step in own or failed} or {"": _error(run)}
+    errors = {step.display_name: _nearest_error(step, failed) for step in own or failed} or {"": _error(run)}
     return [": ".join(filter(None, cause)) for cause in errors.items() if any(cause)]
+
+
+def _nearest_error(step, failed: list) -> str:
+    """The error of a failed step, or else of one below it, such as its `executor`: known by ID, since names repeat."""
+    ids = {child.task_id for child in step.child_tasks or [] if child.task_id}
+    below = [other for other in failed if other.task_id in ids or (other.parent_task_id or "") == step.task_id]
+    return _error(step) or next(filter(None, (_nearest_error(other, failed) for other in below)), "")
 
 
 def _error(thing) -> str:

@@ -22,7 +22,7 @@ class Needs:
       n_accelerators: how many of them.
       retries: how often a pod is tried again. Which ones is Argo's policy, which a pipeline spec cannot set: by Argo's
         own default those that failed; as Kubeflow 2.17.0 sets Argo up, only those that Argo calls errors, such as
-        deleted ones on a drained or preempted machine.
+        those that vanish with their machine.
       backoff_s: seconds before the first retry, doubled for each further one.
       cached: whether an earlier result for the same inputs, parameters and image may stand in.
       mounted: whether the volumes are mounted, as for what reads or writes outside of the artifact store.

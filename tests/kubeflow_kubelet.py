@@ -62,7 +62,10 @@ class Kubelet:
             for uid, manifest in manifests.items():
                 name = manifest["metadata"]["name"]
                 if "deletionTimestamp" in manifest["metadata"]:
-                    self.api.delete(f"pods/{name}")
+                    if uid in self._known:
+                        self._known[uid].kill()
+                    if uid not in self._known or self._known[uid].has_ended:
+                        self.api.delete(f"pods/{name}")
                 elif uid not in self._known:
                     self._bind(name)
                     self._known[uid] = pod = Pod(manifest, self.api, *self._what_is_there, self._folder / name)
@@ -85,6 +88,7 @@ class Pod:
       services: what it finds in the cluster.
       claims: persistent volume claim to folder.
       folder: for its volumes and logs.
+      has_ended: whether Kubernetes's API knows how it ended.
     """
 
     manifest: dict
@@ -98,6 +102,7 @@ class Pod:
         self.name, self.spec = self.manifest["metadata"]["name"], self.manifest["spec"]
         self._processes: list[subprocess.Popen] = []
         self._states: dict[str, dict] = {}
+        self.has_ended = False
 
     def run(self) -> None:
         """Runs the init containers, one after the other, and then the others at once."""
@@ -122,11 +127,12 @@ class Pod:
 
     def kill(self) -> None:
         """Ends all containers, with whatever they have started."""
-        for process in self._processes:
+        for process in [process for process in self._processes if process.poll() is None]:
             subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)])
 
     def _await(self, name: str, process: subprocess.Popen, began: str) -> None:
         code = process.wait()
+        code = 128 - code if code < 0 else code  # as Kubernetes has it of what a signal ended
         ended = {"exitCode": code, "startedAt": began, "finishedAt": now(), "reason": "Error" if code else "Completed"}
         self._states[name] = {"terminated": ended}
         self._report("Running")
@@ -141,6 +147,7 @@ class Pod:
         if failed_init:
             status["message"] = f"init container {failed_init} failed"
         self.api.patch(f"pods/{self.name}/status", {"status": status})
+        self.has_ended = phase in ("Succeeded", "Failed")
 
     def _start(self, container: dict, volumes: dict[str, Path]) -> subprocess.Popen:
         variables = {"PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}

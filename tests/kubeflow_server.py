@@ -7,7 +7,6 @@ manifests' workflow-controller-configmap) and `crds`. `etcd` and `mariadbd` are 
 """
 
 import contextlib
-import os
 import shutil
 import socket
 import socketserver
@@ -20,7 +19,7 @@ from pathlib import Path
 import requests
 import yaml
 from kubeflow_kubelet import Api, Kubelet
-from kubeflow_pods import entered, own_files
+from kubeflow_pods import Container, start
 from kubeflow_services import BUCKET, CONFIG_MAPS, KEYS, KUBERNETES_PORT, NAMESPACE, STORE_PORT, TOKEN, Services
 
 PROGRAMS_IMAGE = "kubeflow-programs:1"  # the stand-in kubelet has its programs from KFP_SERVER
@@ -82,21 +81,17 @@ class Server:
         """Argo's workflows, as Kubernetes's API has them."""
         return self.kubernetes.get("workflows", "apis/argoproj.io/v1alpha1")["items"]
 
-    def start(self, program: str, *arguments: str, in_pod: bool = True, **variables: str) -> subprocess.Popen:
-        """Starts a program; with `in_pod`, it finds what Kubernetes gives to a pod."""
+    def start(self, program: str, *arguments: str, **variables: str) -> subprocess.Popen:
+        """Starts a program, which finds what Kubernetes gives to a pod."""
+        tokens = self._folder / "tokens"
+        tokens.mkdir(exist_ok=True)
+        for name in ("persistenceagent", "scheduledworkflow"):
+            (tokens / f"{name}-sa-token").write_text(TOKEN)
         command = [str(self._programs / program) if (self._programs / program).exists() else program, *arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        if in_pod:
-            folder = self._folder / "own" / program
-            shutil.rmtree(folder, ignore_errors=True)
-            mounts = own_files(folder, self._services) | {TOKENS: folder / "tokens"}
-            (folder / "tokens").mkdir()
-            for name in ("persistenceagent", "scheduledworkflow"):
-                (folder / "tokens" / f"{name}-sa-token").write_text(TOKEN)
-            command = entered(command, mounts, folder)
-            variables |= self._services.environment() | {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
-        with open(self._folder / f"{program}.log", "a") as log:
-            process = subprocess.Popen(command, env=environment | variables, stdout=log, stderr=subprocess.STDOUT)
+        variables |= {"POD_NAMESPACE": NAMESPACE, "NAMESPACE": NAMESPACE}
+        log = self._folder / f"{program}.log"
+        container = Container(command, variables, {TOKENS: tokens})
+        process = start(container, self._services, self._folder / "own" / program, log)
         self._stack.callback(stop, process)
         return process
 
@@ -105,14 +100,14 @@ class Server:
         own = ["--no-defaults", f"--datadir={data}", "--user=root"]
         subprocess.run(["mariadb-install-db", *own], check=True, capture_output=True)
         own += [f"--socket={data}/socket", f"--bind-address={self._services.address}", f"--port={DATABASE_PORT}"]
-        self.start("mariadbd", *own, "--skip-grant-tables", "--skip-name-resolve", in_pod=False)
+        self.start("mariadbd", *own, "--skip-grant-tables", "--skip-name-resolve")
 
     def _start_kubernetes(self) -> None:
         address, folder = self._services.address, self._folder
         etcd = f"http://{address}:{ETCD_PORT}"
         peers = ("--listen-peer-urls", f"http://{address}:{ETCD_PORT + 1}")
         own = ("--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd)
-        self.start("etcd", *own, *peers, in_pod=False)
+        self.start("etcd", *own, *peers)
         certificate, key = self._services.authority, self._services.authority.with_name("key.pem")
         (folder / "tokens.csv").write_text(f"{TOKEN},pod,1,system:masters\n")
         flags = {
@@ -132,7 +127,7 @@ class Server:
             "service-cluster-ip-range": "10.0.0.0/24",
             "disable-admission-plugins": "ServiceAccount,DefaultStorageClass,TaintNodesByCondition",
         }
-        self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()), in_pod=False)
+        self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()))
         url = f"https://{address}:{KUBERNETES_PORT}"
         self.kubernetes = Api(url, TOKEN, certificate)
         answered(f"{url}/readyz", verify=str(certificate), headers={"Authorization": f"Bearer {TOKEN}"})

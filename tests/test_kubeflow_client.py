@@ -366,6 +366,31 @@ def test_failed_run_says_what_the_server_says(client, server, package, nodes, ca
     assert f"Received: FAILED in {causes}. See " in one_line(caught)
 
 
+@pytest.mark.parametrize("is_told_by_parent", [True, False])
+def test_failed_run_says_what_the_server_says_of_each_task_s_own_executor(
+    client, server, package, monkeypatch, is_told_by_parent
+):
+    def step(task_id: str, name: str, state: str, parent: str = "", children: tuple = (), message: str = "") -> dict:
+        links = {"child_tasks": [{"task_id": child} for child in children]} if is_told_by_parent else {}
+        links |= {"parent_task_id": parent} if parent and not is_told_by_parent else {}
+        return {"task_id": task_id, "display_name": name, "state": state, "error": {"message": message}} | links
+
+    tasks = [
+        step("1", "trainer-candidate", "FAILED", children=("2",)),
+        step("2", "executor", "FAILED", "1", children=("3", "4")),
+        step("3", "executor(0)", "SUCCEEDED", "2", message="not this"),
+        step("4", "executor(1)", "FAILED", "2", message="no memory"),
+        step("5", "transform", "FAILED", children=("6",)),
+        step("6", "executor", "FAILED", "5", message="no rows"),
+    ]
+    monkeypatch.setitem(globals(), "steps", lambda state: tasks)
+    server.states = (("FAILED", None),)
+    run_id = client.submit(package, "higgs", "run", {})
+    with pytest.raises(KubeflowError) as caught:
+        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
+    assert "Received: FAILED in trainer-candidate: no memory; transform: no rows. See " in one_line(caught)
+
+
 @pytest.fixture
 def authority(server, tmp_path):
     """The file of a certificate of a private authority's, which `server` now shows."""

@@ -24,7 +24,7 @@ TASKS = set(NEEDS) - {TUNER}
 EXAMPLE_GEN = "higgs-example-gen"
 VERSIONED = ("--data-version", "1")
 STATE = re.compile(r"^\d\d:\d\d:\d\d (\S+): (\w+)$", re.MULTILINE)
-EXECUTOR = re.compile(r"\.([-\w]+)\.executor(\(\d\))?$")  # ends the names of a task's own nodes
+EXECUTOR = re.compile(r"\.([-\w]+)(\(\d\))?\.executor(\(\d\))?$")  # ends the names of a task's own nodes
 START_S = 180  # for a schedule's next run, or for a pod
 T = TypeVar("T")
 
