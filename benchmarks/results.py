@@ -92,7 +92,7 @@ def plot(results: dict, path: Path) -> None:
             axes.set(xscale="log", yscale="log", ylabel="seconds")
             axes.set_title(name, loc="right")  # the legend is on the left
         panels[-1].set_xlabel("rows")
-        legend(panels[0], n_columns=len(SIDES))
+        legend(panels[0], most=len(SIDES))
 
     figure = draw(
         path.name,

@@ -171,7 +171,7 @@ def plot(entries: list[dict], path: Path) -> None:
         plain_ticks(panels[-1].xaxis)
         panels[-1].set_xticks(sorted({entry["files"] for entry in entries}))
         panels[-1].set_xlabel("files")
-        legend(panels[0], n_columns=1)
+        legend(panels[0], most=1)
 
     figure = draw(
         path.name,
