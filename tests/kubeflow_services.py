@@ -17,6 +17,7 @@ from pathlib import Path
 
 import boto3
 import grpc
+import requests
 from certificates import self_signed
 from ml_metadata import MetadataStore
 from ml_metadata.metadata_store.pywrap.metadata_store_extension import metadata_store as serialized
@@ -92,6 +93,8 @@ class Services:
                 stack.callback(server.stop, None)
             objects.start()
             stack.callback(objects.stop)
+            # The objects of one process are those of all its stores.
+            stack.callback(requests.post, f"http://{self.address}:{STORE_PORT}/moto-api/reset")
             self.objects.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "minio"})
             yield self
 
