@@ -3,12 +3,11 @@
 import dataclasses
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import higgs
 
 from events.higgs.columns import COLUMNS, FEATURES, LABEL
 
@@ -96,18 +95,6 @@ class Run:
     def versions(self) -> list[Path]:
         """The served versions."""
         return sorted((self.folder / "serving" / "higgs").glob("*"))
-
-
-def higgs(*arguments: str) -> tuple[int, str]:
-    """Runs the command line in a process of its own; its exit code and all that reaches the terminal."""
-    result = subprocess.run(
-        [sys.executable, "-m", "cli.main", *map(str, arguments)],
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return result.returncode, result.stdout
 
 
 SHORT_RUN = ("--simulate", "4000", "--epochs", "30", "--architecture", "medium")

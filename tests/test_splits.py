@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from conftest import make_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from events.errors import IngestionError
 from events.splits import RowRange, SplitRule, hash_rows
@@ -55,12 +57,37 @@ def test_first_range_wins_where_two_overlap():
     assert splits[:150].tolist() == [2] * 50 + [1] * 100
 
 
-@pytest.mark.parametrize(
-    ("text", "n_rows", "inside"),
-    [(":2", 5, [0, 1]), ("3:", 5, [3, 4]), ("-2:", 5, [3, 4]), ("1:-1", 5, [1, 2, 3]), ("-9:1", 5, [0])],
-)
-def test_range_means_what_a_python_slice_means(text, n_rows, inside):
-    assert np.flatnonzero(RowRange.parse(text).resolve(n_rows).contains(np.arange(n_rows))).tolist() == inside
+BOUNDS = st.none() | st.integers(-12, 12)
+SHARES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
+repeatable = settings(derandomize=True, deadline=None, database=None)
+
+
+@repeatable
+@given(start=BOUNDS, stop=BOUNDS, n_rows=st.integers(0, 10))
+def test_range_means_what_a_python_slice_means(start, stop, n_rows):
+    numbers = np.arange(n_rows)
+    rows = RowRange(start, stop)
+    assert np.array_equal(numbers[rows.resolve(n_rows).contains(numbers)], numbers[start:stop])
+    assert rows.needs_total or rows.resolve(None) == rows
+    if str(rows) != ":":
+        assert RowRange.parse(str(rows)) == rows
+
+
+@repeatable
+@given(shares=SHARES, data=st.data())
+def test_rows_of_no_range_go_by_hash_and_weight_to_a_split_without_one(shares, data):
+    weights = tuple((f"split-{index}", share) for index, share in enumerate(shares))
+    names = [name for name, _ in weights]
+    by_place = data.draw(st.lists(st.sampled_from(names[1:]), unique=True)) if names[1:] else []
+    ranges = tuple((name, RowRange(data.draw(BOUNDS), data.draw(BOUNDS))) for name in by_place)
+    hashes, numbers = HASHES[:40], np.arange(40)
+    splits = SplitRule(weights, ranges).resolve(40).assign(hashes, numbers)
+    hashed = [name for name in names if name not in by_place]
+    for number, split in enumerate(splits):
+        placed = [name for name, rows in ranges if number in numbers[rows.start : rows.stop]]
+        # By hand: a name for each unit of weight, in order, and the hash's upper half to choose one.
+        units = [name for name, share in weights if name in hashed for _ in range(share)]
+        assert names[split] == (placed or [units[(int(hashes[number]) >> 32) % len(units)]])[0]
 
 
 @pytest.mark.parametrize("text", ["1000", ":", "a:b", "1:2:3", ""])

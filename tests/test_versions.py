@@ -2,13 +2,15 @@
 
 import contextlib
 import os
-import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_server import ModelServer
 
 from cli.main import cli
@@ -270,34 +272,41 @@ def test_version_that_does_not_load_is_taken_back(base):
     assert served.read(str(base)).stable == fourth
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_no_sequence_of_commands_confuses_a_server(base, seed):
-    rng = random.Random(seed)
-    broken: set[int] = set()
-    push(base, "0")
-    server = ModelServer(base.parent, broken)
-    was_stable = {served.read(str(base)).stable}
-    for step in range(80):
-        with contextlib.suppress(VersionsError):  # what is not possible now; nothing has changed then
-            change(rng, base, step, server)
-        state = served.read(str(base))
-        was_stable.add(state.stable)
-        if rng.random() < 0.2:
-            continue  # the server does not look between this command and the next
-        server.poll()
-        assert server.answers("higgs") in was_stable
-        server.read_config()
-        assert server.answers("higgs") == state.stable
-        assert server.answers("higgs-canary") == (state.canary or state.stable)
-        assert not [version for version in server.managed["higgs"] if state.state(version) == "rolled back"]
+PUSHES = st.tuples(st.sampled_from(["push", "canary"]), st.sampled_from(["loads", "loads", "does not load"]))
+ROLLBACKS = st.tuples(st.just("roll back"), st.integers(0, 4))  # to so many stable versions before this one
+OTHERS = st.sampled_from([("roll back", None), ("promote", None), ("restore", None)])
+LOOKS = st.sampled_from([True, True, True, False])  # whether the server looks before the next command
+COMMANDS = st.lists(st.tuples(st.one_of(PUSHES, PUSHES, ROLLBACKS, OTHERS), LOOKS), min_size=10, max_size=60)
 
 
-def change(rng: random.Random, base, step: int, server: ModelServer) -> None:
-    """One command by chance; every third version that is pushed does not load and is taken back."""
-    command = rng.choice(["push", "push", "canary", "rollback", "further back", "promote", "restore"])
+@settings(derandomize=True, deadline=None, database=None, max_examples=30)
+@given(commands=COMMANDS)
+def test_no_sequence_of_commands_confuses_a_server(commands):
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "serving" / "higgs"
+        push(base, "0")
+        server = ModelServer(base.parent, set())
+        was_stable = {served.read(str(base)).stable}
+        for step, ((command, detail), looks) in enumerate(commands):
+            with contextlib.suppress(VersionsError):  # what is not possible now; nothing has changed then
+                change(command, detail, base, step, server)
+            state = served.read(str(base))
+            was_stable.add(state.stable)
+            if not looks:
+                continue
+            server.poll()
+            assert server.answers("higgs") in was_stable
+            server.read_config()
+            assert server.answers("higgs") == state.stable
+            assert server.answers("higgs-canary") == (state.canary or state.stable)
+            assert not [version for version in server.managed["higgs"] if state.state(version) == "rolled back"]
+
+
+def change(command: str, detail, base, step: int, server: ModelServer) -> None:
+    """One command; a version that does not load is taken back."""
     if command in ("push", "canary"):
         version = push(base, f"model {step}", promoted=command == "push", keep=3).version
-        if rng.random() < 0.3:
+        if detail == "does not load":
             server.broken.add(version)
             server.read_config()
             assert server.status("higgs" if command == "push" else "higgs-canary", version) == "END"
@@ -305,11 +314,12 @@ def change(rng: random.Random, base, step: int, server: ModelServer) -> None:
             versions.withdraw(str(base), version, "out of memory")
             server.read_config()
             server.broken.clear()
-    elif command == "further back":
+    elif detail is not None:
         state = served.read(str(base))
-        versions.roll_back(str(base), rng.choice([state.stable, *state.before]))
+        stable = [state.stable, *reversed(state.before)]
+        versions.roll_back(str(base), stable[min(detail, len(stable) - 1)])
     else:
-        {"rollback": versions.roll_back, "promote": versions.promote, "restore": versions.restore}[command](str(base))
+        {"roll back": versions.roll_back, "promote": versions.promote, "restore": versions.restore}[command](str(base))
 
 
 def test_server_starts_again_with_a_broken_canary_and_with_a_broken_new_version(base):
