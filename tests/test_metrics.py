@@ -35,8 +35,34 @@ def test_batches_in_any_division_give_the_same_sums():
     assert parts.auc == pytest.approx(sklearn_metrics.roc_auc_score(labels, probabilities), abs=1e-4)
 
 
-def test_certain_and_wrong_costs_what_keras_makes_it_cost():
-    assert METRICS["binary_crossentropy"](sums([1], [0.0]), 0.95) == pytest.approx(-np.log(1e-7))
+def test_sums_grow_by_what_is_added():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 2, 200), rng.random(200).astype(np.float32)
+    grown, paired = EventSums(), PairedSums()
+    for part in (slice(0, 50), slice(50, 200)):
+        grown.add(labels[part], probabilities[part])
+        paired.add(probabilities[part])
+    whole = sums(labels, probabilities)
+    assert grown.by_label == pytest.approx(whole.by_label)
+    assert (grown.predicted, grown.right) == (pytest.approx(whole.predicted), whole.right)
+    assert np.array_equal(grown.histograms, whole.histograms)
+    assert whole.histograms.sum(axis=1).tolist() == whole.by_label[:, 0].tolist() == np.bincount(labels).tolist()
+    assert (paired.n, paired.mean) == (200, pytest.approx(probabilities.mean()))
+    assert paired.standard_error == pytest.approx(probabilities.std(ddof=1) / np.sqrt(200), rel=1e-5)
+
+
+def test_only_a_probability_above_one_half_says_signal():
+    assert METRICS["binary_accuracy"](sums([1, 1, 1, 0, 0], [0.5, 0.6, 0.4, 0.5, 0.1]), 0.95) == pytest.approx(3 / 5)
+
+
+def test_probabilities_of_0_and_1_have_a_place_in_the_order():
+    assert METRICS["auc"](sums([1, 0], [1.0, 0.99995]), 0.95) == 0.5  # of one bin of the histogram
+    assert METRICS["auc"](sums([1, 0], [1.0, 0.9998]), 0.95) == 1.0
+
+
+@pytest.mark.parametrize(("label", "probability"), [(1, 0.0), (0, 1.0)])
+def test_certain_and_wrong_costs_what_keras_makes_it_cost(label, probability):
+    assert METRICS["binary_crossentropy"](sums([label], [probability]), 0.95) == pytest.approx(-np.log(1e-7))
 
 
 @pytest.mark.parametrize("metric", sorted(set(METRICS) - {"example_count", "mean_label"}))
@@ -65,12 +91,14 @@ def test_batch_is_divided_into_all_rows_and_each_slice():
 def test_paired_interval_is_that_computed_by_hand():
     paired, rest = PairedSums(), PairedSums()
     paired.add(np.array([-0.3, -0.1]))
-    rest.add(np.array([-0.2, 0.2]))
+    rest.add(np.array([-0.2, 0.4]))
     paired.merge(rest)
-    # Mean -0.1, sum of squared deviations 0.04 + 0 + 0.01 + 0.09, over 3 and 4; t of 3 degrees of freedom is 3.1824.
-    assert paired.mean == pytest.approx(-0.1)
-    assert paired.standard_error == pytest.approx(np.sqrt(0.14 / 3 / 4))
-    assert paired.interval(0.95) == pytest.approx((-0.1 - 0.34374, -0.1 + 0.34374), abs=1e-4)
+    # Mean -0.05, sum of squared deviations 0.0625 + 0.0025 + 0.0225 + 0.2025, over 3 and 4; t of 3 degrees of freedom
+    # is 3.182446.
+    assert paired.mean == pytest.approx(-0.05)
+    assert paired.standard_error == pytest.approx(np.sqrt(0.29 / 3 / 4))
+    half = 3.182446 * np.sqrt(0.29 / 12)
+    assert paired.interval(0.95) == pytest.approx((-0.05 - half, -0.05 + half))
 
 
 def test_interval_covers_the_true_difference_as_often_as_it_says():

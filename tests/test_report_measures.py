@@ -53,12 +53,21 @@ def test_calibration_compares_equally_many_rows_per_bin():
     np.testing.assert_allclose(bins.error, [0, math.sqrt(0.25 / 2), 0])
 
 
+@pytest.mark.parametrize(("n_rows", "n_bins"), [(60, 3), (399, 3), (400, 4), (1000, 10), (5000, 10)])
+def test_calibration_has_a_bin_for_every_hundred_rows_but_at_most_ten(n_rows, n_bins):
+    probabilities = np.linspace(0, 1, n_rows) ** 4  # crowded near 0
+    bins = Calibration.of(np.arange(n_rows) % 2, probabilities)
+    assert len(bins.predicted) == n_bins
+    np.testing.assert_allclose(bins.observed, 0.5, atol=0.03)
+
+
 def test_importance_is_the_rise_of_the_crossentropy_and_0_for_what_the_model_does_not_see():
     # Two rows with logits 2 and -2: swapped, each loses log(1 + e^2) instead of log(1 + e^-2), which is 2 nats more.
     features = np.array([[1.0, 5.0], [-1.0, 7.0]], np.float32)
     rises = importance(lambda rows: 1 / (1 + np.exp(-2 * rows[:, 0])), features, np.array([1, 0]))
     assert rises.shape == (2, 5)
     assert {round(rise, 6) for rise in rises[0]} == {0, 2}
+    assert importance(lambda rows: rows[:, 0] / 4 + 0.5, features, np.array([1, 1])).shape == (2, 5)  # of one class
     np.testing.assert_allclose(rises[1], 0, atol=1e-12)
 
 
@@ -121,6 +130,8 @@ def test_best_cut_is_the_most_significant_of_those_that_enough_background_passes
     value = Significance.of(curve, 100, 1000, 0.0, fewest=1)
     # Three of four signal rows pass with one of four background rows: 75 of 100 on 250 of 1,000.
     assert value.best == pytest.approx((0.75, float(asimov(75, 250, 0))))
+    uncertain = Significance.of(curve, 100, 1000, 0.2, fewest=1)
+    assert uncertain.sigmas == pytest.approx(asimov(100 * uncertain.efficiency, [250, 250, 500, 750, 750, 1000], 0.2))
     assert Significance.of(curve, 100, 1000, 0.0, fewest=4).best == pytest.approx((1.0, float(asimov(100, 1000, 0))))
     # Of fewer than that, all must pass.
     assert Significance.of(curve, 100, 1000, 0.0, fewest=10).best == pytest.approx((1.0, float(asimov(100, 1000, 0))))

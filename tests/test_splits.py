@@ -71,6 +71,7 @@ def test_range_means_what_a_python_slice_means(start, stop, n_rows):
     assert rows.needs_total or rows.resolve(None) == rows
     if str(rows) != ":":
         assert RowRange.parse(str(rows)) == rows
+    assert RowRange.parse("-500_000:") == RowRange(-500_000)
 
 
 @repeatable

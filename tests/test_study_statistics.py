@@ -30,6 +30,7 @@ def test_seeds_widen_the_interval_by_welchs_formula():
     tinys = np.repeat([[2.0], [4.0]], 50, axis=1)
     comparison = compare(ours, tinys)
     assert comparison.interval == pytest.approx((-1, -1))
+    assert comparison.difference == -1
     welch = scipy.stats.ttest_ind([1, 2, 3], [2, 4], equal_var=False).confidence_interval(0.95)
     assert comparison.interval_with_seeds == pytest.approx((welch.low, welch.high))
     assert comparison.p_value == pytest.approx(scipy.stats.ttest_ind([1, 2, 3], [2, 4], equal_var=False).pvalue)
@@ -49,7 +50,7 @@ def test_interval_with_seeds_covers_the_true_difference_as_often_as_it_says():
 def test_architecture_against_itself_is_no_difference():
     losses = RNG.gamma(2, 0.3, (1, 100))
     comparison = compare(losses, losses)
-    assert comparison.interval == (0, 0)
+    assert comparison.interval == comparison.interval_with_seeds == (0, 0)
     assert comparison.p_value == 1
 
 
@@ -73,4 +74,5 @@ def test_of_many_comparisons_without_a_difference_rarely_any_is_significant():
 
 def test_mean_and_standard_deviation_of_repeats():
     assert mean_and_sd([1.0, 2.0, 3.0]) == {"mean": 2.0, "sd": 1.0}
+    assert mean_and_sd([1.0, 2.0]) == {"mean": 1.5, "sd": pytest.approx(np.sqrt(0.5))}
     assert mean_and_sd([0.5]) == {"mean": 0.5, "sd": None}

@@ -114,8 +114,9 @@ def test_thresholds_are_for_the_candidate_and_for_all_rows_together():
 
 @pytest.mark.parametrize("gate", [(0.0, 0.0), (0.01, 0.0), (0.0, 0.9), (0.002, 0.99)])
 def test_evaluation_says_what_the_gate_asked(gate):
-    limits = Limits.of(eval_config(*gate))
-    assert (limits.min_improvement, limits.confidence) == gate
+    config = eval_config(*gate)
+    assert Limits.of(config) == Limits(*gate, 0.0)
+    assert Limits.of(with_champion(config, 0.03)) == Limits(*gate, 0.03)
 
 
 def metrics(bce: float, upper: float = -0.001, no_skill: float = -0.1, champion: float = 0.0) -> dict[str, float]:
@@ -144,10 +145,11 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
             ANY,
             "by 0.1000 nats, which is within the noise: the 95% interval holds 0",
         ),
-        ((BCE,), metrics(0.5), 0.5, ANY, "a tie"),
+        ((BCE,), metrics(0.5), 0.5, ANY, "a tie with the baseline is no improvement"),
         ((BCE,), metrics(0.6), 0.5, ANY, "worse than the baseline by 0.1000 nats"),
         ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is asked"),
-        ((BCE,), metrics(math.nan), 0.5, ANY, "not a number"),
+        ((BCE,), metrics(math.nan), 0.5, ANY, "a binary crossentropy is not a number, so nothing shows"),
+        ((PAIRED_UPPER,), metrics(0.5, -0.001), 0.52, Limits(0.01, 0.95), "0.0200 nats, but not surely by 0.01"),
         (("binary_crossentropy_upper",), metrics(0.5, 0.001), 0.501, SURE, "0.0010 nats, but within the noise"),
         ((NO_SKILL,), metrics(0.5, -0.001, 0.02), 0.6, SURE, "not better than a constant"),
     ],
@@ -156,8 +158,20 @@ def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
     verdict = judge(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
     assert words in verdict.reason
     assert verdict.reason.endswith(".")
+    assert verdict.difference == pytest.approx(candidate[BCE] - baseline, nan_ok=True)
+    assert verdict.confidence == 0.95
     assert str(Verdict.from_json(verdict.to_json())) == str(verdict)  # NaN and all
     assert "NaN" not in verdict.to_json()
+
+
+@pytest.mark.parametrize(
+    ("interval", "within_noise"),
+    [((-0.2, -1e-9), False), ((-0.2, 0.0), True), ((-0.2, 0.1), True), ((0.0, 0.1), True), ((1e-9, 0.1), False)],
+)
+def test_interval_that_holds_0_is_within_the_noise(interval, within_noise):
+    candidate = metrics(0.5) | {LOWER: interval[0], UPPER: interval[1]}
+    verdict = judge(True, set(), {"candidate": candidate, "baseline": {BCE: 0.6}}, Limits(0.0, 0.9))
+    assert (verdict.within_noise, verdict.interval, verdict.confidence) == (within_noise, interval, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -183,4 +197,5 @@ def test_verdict_compares_with_what_is_served(over, limits, words):
     assert verdict.reason.endswith(words)
     assert verdict.champion.interval == (over - 0.01, over + 0.01)
     assert verdict.champion.may_know_eval
+    assert (verdict.champion.bce, verdict.champion.difference) == (0.5 - over, over)
     assert Verdict.from_json(verdict.to_json()) == verdict
