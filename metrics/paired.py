@@ -1,6 +1,7 @@
 """Paired comparison of two models on the same events: the standard error of a difference, not of two means."""
 
 import dataclasses
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -57,7 +58,9 @@ def quantile(confidence: float, n_free: float) -> float:
 
     Source of the series: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.5.
     """
-    if n_free < MANY or confidence >= 1:
+    if confidence >= 1:
+        return math.inf
+    if n_free < MANY:
         from scipy.special import stdtrit  # by far the slowest import of a command that only reads records
 
         return float(stdtrit(n_free, (1 + confidence) / 2))

@@ -52,7 +52,7 @@ def test_sums_grow_by_what_is_added():
 
 
 def test_only_a_probability_above_one_half_says_signal():
-    assert METRICS["binary_accuracy"](sums([1, 1, 1, 0, 0], [0.5, 0.6, 0.4, 0.5, 0.1]), 0.95) == pytest.approx(3 / 5)
+    assert METRICS["binary_accuracy"](sums([1, 1, 1, 0], [0.5, 0.6, 0.4, 0.1]), 0.95) == 0.5
 
 
 def test_probabilities_of_0_and_1_have_a_place_in_the_order():
@@ -117,6 +117,10 @@ def test_interval_covers_the_true_difference_as_often_as_it_says():
 def test_quantile_is_students_on_both_sides_of_a_thousand(n_free, confidence):
     expected = scipy.stats.t.ppf((1 + confidence) / 2, n_free)
     assert quantile(confidence, n_free) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_certainty_reaches_from_one_end_to_the_other():
+    assert [quantile(1.0, n_free) for n_free in (3, 5000)] == [np.inf, np.inf]
 
 
 @pytest.mark.parametrize("differences", [[], [0.1], [np.nan, 0.1, 0.2]])

@@ -69,7 +69,7 @@ def test_range_means_what_a_python_slice_means(start, stop, n_rows):
     rows = RowRange(start, stop)
     assert np.array_equal(numbers[rows.resolve(n_rows).contains(numbers)], numbers[start:stop])
     assert rows.needs_total or rows.resolve(None) == rows
-    if str(rows) != ":":
+    if (start, stop) != (None, None):
         assert RowRange.parse(str(rows)) == rows
     assert RowRange.parse("-500_000:") == RowRange(-500_000)
 
