@@ -72,7 +72,7 @@ class Head:
         return None if not self.is_header or is_numbering(split_fields(self.first_line)) else self.fields
 
 
-def open_csv(path: str) -> BinaryIO:
+def open_csv(path: str) -> BinaryIO | igzip.IGzipFile:
     """Opens `path` on any of Beam's file systems for reading the CSV text, gunzipping by the `.gz` suffix."""
     raw = _open(path)
     magic = raw.read(2)
@@ -127,10 +127,10 @@ def read_chunks(path: str, part: Part = WHOLE) -> Iterator[bytes]:
             begin += len(chunk)
 
 
-def _read(stream: BinaryIO, path: str) -> bytes:
+def _read(stream: BinaryIO | igzip.IGzipFile, path: str) -> bytes:
     try:
         return stream.read(BLOCK_BYTES)
-    except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:
+    except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # isal's stub names no class
         raise IngestionError(
             f"A .gz file must be complete. Received: {path}: {error}. "
             "Download or compress it again; `gzip -t` checks it."

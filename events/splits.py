@@ -45,6 +45,7 @@ class RowRange:
         """The same range with bounds counted from the first row; `n_rows` may be None if none counts from the end."""
         if not self.needs_total:
             return self
+        assert n_rows is not None, "a bound counts from the end"
         start, stop, _ = slice(self.start, self.stop).indices(n_rows)
         return RowRange(start, stop)
 

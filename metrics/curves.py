@@ -11,7 +11,7 @@ FEWEST_BINS, MOST_BINS, BIN_ROWS = 3, 10, 100  # of a reliability diagram
 N_SHUFFLES = 5
 
 
-def smooth(values: Sequence[float], scale: float = SMOOTHING_EPOCHS) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, scale: float = SMOOTHING_EPOCHS) -> np.ndarray:
     """Smooths a curve with a Gaussian, as the plotter of "Overfit and underfit" does.
 
     At the ends the Gaussian is cut off and what is left of it weighs more, so that nothing is made up beyond the data.

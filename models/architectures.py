@@ -8,6 +8,8 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 import dataclasses
 import difflib
 import math
+from collections.abc import Callable
+from typing import Any
 
 from events.errors import ModelError
 
@@ -96,7 +98,7 @@ class Architecture:
     @classmethod
     def from_dict(cls, fields: dict) -> "Architecture":
         """The architecture of `to_dict`, by way of JSON or not."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        return cls(**fields | {key: tuple(value) for key, value in fields.items() if isinstance(value, list)})
 
 
 PENALIZED = ("kernel", "activity")
@@ -177,7 +179,7 @@ def _truth(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "hidden_units": _widths,
     "activation": str,
     "l1": _values,
