@@ -112,6 +112,9 @@ def asimov(signal: np.ndarray, background: np.ndarray, uncertainty: float) -> np
     Source: Cowan, Cranmer, Gross, Vitells, European Physical Journal C 71 (2011) 1554; with an uncertain background,
     Li and Ma, Astrophysical Journal 272 (1983) 317, as written by Cowan (2012).
 
+    >>> asimov(signal=np.array([10, 100]), background=np.array([100, 10_000]), uncertainty=0.0).round(3)
+    array([0.984, 0.998])
+
     Args:
       signal, background: expected events, float [n], background above 0.
       uncertainty: one standard deviation of the background, as a fraction of it; 0 for a background that is known.

@@ -130,9 +130,9 @@ ARCHITECTURES = {
 def named(text: str) -> Architecture:
     """The architecture that a text names, with any fields changed.
 
-    >>> named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
-    Architecture(hidden_units=(256, 256, 256), activation='elu', l1=0.0, l2=0.0001, penalized='kernel', \
-dropout=(0.5, 0.5, 0.2), batch_norm=False, weight_decay=0.0, augment=True, members=1)
+    >>> changed = named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
+    >>> changed.hidden_units, changed.dropout, changed.augment
+    ((256, 256, 256), (0.5, 0.5, 0.2), True)
 
     Args:
       text: a name in ARCHITECTURES, and `field=value` texts after commas. Values by layer are divided by colons;

@@ -148,7 +148,12 @@ class Served:
 
 
 def replay(events: list[Event]) -> Served:
-    """The state after events."""
+    """The state after events.
+
+    >>> first = Event(PUSH, "2026-11-25T20:15:00Z", stable=1, versions=(1,))
+    >>> replay([first, Event(PUSH, "2026-11-26T20:15:00Z", stable=1, canary=2, versions=(2,))]).lists
+    {'': (1,), '-canary': (1, 2)}
+    """
     served = Served()
     for event in events:
         served = served.after(event)
