@@ -119,10 +119,11 @@ lock: $(UV)
 	$(LOCK) --universal --python-version 3.10 --output-file requirements-dev.txt requirements-dev.in
 	echo ziglang | $(LOCK) --output-file requirements-compiler.txt -
 
-## Looks for what a linter finds, and for code that is not formatted.
+## Looks for what a linter finds, for code that is not formatted, and for types that do not fit.
 lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 ## Writes the settings and the command reference anew.
 docs: setup

@@ -122,7 +122,7 @@ def _difference(value: float | None, interval: list | None = None) -> str:
 def compare(first: Path, second: Path) -> str:
     """What differs between two runs, and by how much."""
     (a, b), configs = ((read_json(folder / SUMMARY) for folder in (first, second)), (first / CONFIG, second / CONFIG))
-    lines = [("", first.name[:N_NAME], second.name[:N_NAME], "difference")]
+    lines: list[tuple[str, ...]] = [("", first.name[:N_NAME], second.name[:N_NAME], "difference")]
     lines += _settings(*(flatten(read_json(path)) for path in configs))
     lines += _apart("data", _data(a), _data(b))
     lines += _apart("package", a["versions"], b["versions"])
@@ -151,17 +151,18 @@ def _apart(what: str, first: dict, second: dict) -> list[tuple[str, ...]]:
 def _figures(a: dict, b: dict) -> Iterator[tuple[str, ...]]:
     for model in reversed(MODELS):
         ours, theirs = (summary["models"][model] for summary in (a, b))
+        networks = [in_words(network["architecture"]) for network in (ours, theirs)]
+        if networks[0] != networks[1]:
+            yield (f"{model}, network", *networks, "")
         for name, form, values in (
-            ("network", "", (in_words(ours["architecture"]), in_words(theirs["architecture"]))),
             ("best epoch", "+d", (ours["best_epoch"], theirs["best_epoch"])),
             ("val", "+.4f", (ours["val"]["bce"], theirs["val"]["bce"])),
             ("eval", "+.4f", (ours["eval"][BCE], theirs["eval"][BCE])),
             ("AUC", "+.4f", (ours["eval"]["auc"], theirs["eval"]["auc"])),
         ):
-            shown = (_number(value, form[1:]) if form else value for value in values)
-            known = form and None not in values
             if values[0] != values[1]:
-                yield (f"{model}, {name}", *shown, format(values[1] - values[0], form) if known else "")
+                shown = (_number(value, form[1:]) for value in values)
+                yield (f"{model}, {name}", *shown, "" if None in values else format(values[1] - values[0], form))
     verdicts = ["blessed" if summary["verdict"]["blessed"] else "refused" for summary in (a, b)]
     yield ("verdict", *verdicts, "" if verdicts[0] == verdicts[1] else "differs")
 

@@ -15,7 +15,7 @@ def describe(base: str) -> str:
       VersionsError: nothing was pushed there, or models.config is not ours.
     """
     state = served.read(base)
-    if not state.last:
+    if not state.stable:
         raise nothing_pushed(base)
     rows = [_row(version, state.state(version), push) for version, push in sorted(state.pushed.items(), reverse=True)]
     return aligned(HEAD, *rows)

@@ -3,6 +3,7 @@
 Nothing here knows what a row means: `events.csv_rows` does.
 """
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator
@@ -72,21 +73,24 @@ class Head:
         return None if not self.is_header or is_numbering(split_fields(self.first_line)) else self.fields
 
 
-def open_csv(path: str) -> BinaryIO:
+@contextlib.contextmanager
+def open_csv(path: str) -> Iterator[BinaryIO | igzip.IGzipFile]:
     """Opens `path` on any of Beam's file systems for reading the CSV text, gunzipping by the `.gz` suffix."""
-    raw = _open(path)
-    magic = raw.read(2)
-    raw.seek(0)
-    if is_gzipped(path):
+    with _open(path) as raw:
+        magic = raw.read(2)
+        raw.seek(0)
+        if not is_gzipped(path):
+            if magic == GZIP_MAGIC:
+                raise IngestionError(f"Gzipped data must end in .gz. Received: {path}. Rename it to {path}.gz.")
+            yield raw
+            return
         if magic and magic != GZIP_MAGIC:
             raise IngestionError(
                 f"A .gz file must be gzip data. Received: {path}, which begins with {magic!r}. "
                 "Drop the .gz suffix if it is plain text, or compress it again."
             )
-        return igzip.GzipFile(fileobj=raw, mode="rb")
-    if magic == GZIP_MAGIC:
-        raise IngestionError(f"Gzipped data must end in .gz. Received: {path}. Rename it to {path}.gz.")
-    return raw
+        with igzip.GzipFile(fileobj=raw, mode="rb") as text:
+            yield text
 
 
 def _open(path: str) -> BinaryIO:
@@ -127,10 +131,10 @@ def read_chunks(path: str, part: Part = WHOLE) -> Iterator[bytes]:
             begin += len(chunk)
 
 
-def _read(stream: BinaryIO, path: str) -> bytes:
+def _read(stream: BinaryIO | igzip.IGzipFile, path: str) -> bytes:
     try:
         return stream.read(BLOCK_BYTES)
-    except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:
+    except (EOFError, igzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # isal's stub names no class
         raise IngestionError(
             f"A .gz file must be complete. Received: {path}: {error}. "
             "Download or compress it again; `gzip -t` checks it."

@@ -137,8 +137,8 @@ class RowParser:
         """Parses one block whose lines may be spelled in any way, or be no rows."""
         lines = [(offset, line) for offset, line in enumerate(block.text.split(b"\n")) if line.strip()]
         fields = [split_fields(line) for _, line in lines]
-        values, numbers, bad = [np.empty((len(self.columns), 0), np.float32)], [], []
-        index = 0
+        values, bad, index = [np.empty((len(self.columns), 0), np.float32)], [], 0
+        numbers: list[int] = []
         for part in self._parse_halves([_spell(line) for line in fields]):
             if part is None:
                 offset, line = lines[index]

@@ -180,7 +180,7 @@ class DecodeShard(beam.DoFn):
         layout = Layout.of_schema(self._schema) if self._schema else of_file
         codec = of_file.codec if of_file and not path.endswith(".gz") else None
         n_rows, is_whole = 0, False
-        if codec and layout and layout.dtypes.items() <= of_file.dtypes.items():
+        if of_file and codec and layout and layout.dtypes.items() <= of_file.dtypes.items():
             n_rows, is_whole = yield from self._decoded(path, codec, layout)
         if not is_whole:
             yield from self._parsed(open_shards([path]).skip(n_rows), layout)

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from events.files import whole
 
@@ -33,7 +34,7 @@ def fingerprint(paths: Sequence[str]) -> str:
       OSError: a file is not there or cannot be read.
     """
     local = [path for path in paths if not _is_remote(path)]
-    contents = dict(zip(local, digests(local), strict=True))
+    contents: dict[str, str | list] = dict(zip(local, digests(local), strict=True))
     with ThreadPoolExecutor(N_REQUESTS) as pool:
         remote = [path for path in paths if _is_remote(path)]
         contents |= zip(remote, pool.map(_ask, remote), strict=True)
@@ -89,7 +90,7 @@ def _ask(path: str) -> list:
     from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
-    system = FileSystems.get_filesystem(path)
+    system: Any = FileSystems.get_filesystem(path)  # Beam's annotation names another class
     metadata, checksum = system.metadata(path), system.checksum(path)
     if metadata.last_updated_in_seconds or checksum != str(metadata.size_in_bytes):
         return [metadata.size_in_bytes, metadata.last_updated_in_seconds, checksum]

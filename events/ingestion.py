@@ -9,6 +9,7 @@ import functools
 import json
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -129,8 +130,8 @@ class IngestFile(beam.DoFn):
             hashes.write(encoded.hashes)
             trained = trained.with_rows(encoded.hashes[ingestion.rule.names.index(TRAIN)])
             counts += encoded.counts
-        for writer in (*shards, quarantine, hashes):
-            writer.close()
+        for close in (*(shard.close for shard in shards), quarantine.close, hashes.close):
+            close()
         written = {path: size for shard in shards for path, size in shard.shards.items()}
         _write_summary(ingestion, source, counts, quarantine.n_rows, written, trained)
         yield source.path
@@ -184,9 +185,9 @@ def read_summary(uri: str) -> dict:
     Raises:
       DamageError: a summary is damaged or gone.
     """
-    total = {"splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
+    total: dict[str, Any] = {"splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
     total["trained"] = TrainedRows()
-    n_rows = {}  # of each file, which may have been divided
+    n_rows: dict[str, int] = {}  # of each file, which may have been divided
     for path in _find(uri, "summary-*.json"):
         summary = _read_part(path)
         n_sound = sum(sum(classes.values()) for classes in summary["splits"].values())

@@ -21,7 +21,7 @@ class ShardWriter:
     def __init__(self, uri: str, source_index: int):
         self._prefix = os.path.join(uri, f"examples-{source_index:05d}")
         self.shards: dict[str, int] = {}
-        self._file = None
+        self._file: WholeFile | None = None
         self._n_bytes = 0
 
     def write(self, records: np.ndarray) -> None:
@@ -31,7 +31,7 @@ class ShardWriter:
         if self._file is None:
             self._file = WholeFile(self._path)
             self._n_bytes = 0
-        self._file.write(memoryview(records).cast("B"))
+        self._file.write(records.data.cast("B"))
         self._n_bytes += records.nbytes
         if self._n_bytes >= SHARD_BYTES:
             self.close()
@@ -54,12 +54,14 @@ class Quarantine:
 
     def __init__(self, uri: str, source_index: int):
         self._path = os.path.join(uri, f"bad_rows-{source_index:05d}.tsv")
-        self._file = None
+        self._file: WholeFile | None = None
         self.n_rows = 0
 
     def write(self, bad: Sequence[BadRow]) -> None:
         """Adds bad rows."""
-        if bad and self._file is None:
+        if not bad:
+            return
+        if self._file is None:
             self._file = WholeFile(self._path)
             self._file.write(b"file\tline\trule\treceived\trow\n")
         for row in bad:

@@ -24,7 +24,11 @@ class RowRange:
 
     @classmethod
     def parse(cls, text: str) -> "RowRange":
-        """Reads `START:STOP`, either of which may be missing or negative."""
+        """Reads `START:STOP`, either of which may be missing or negative.
+
+        >>> RowRange.parse("-9:").resolve(n_rows=100)
+        RowRange(start=91, stop=100)
+        """
         match = _RANGE.fullmatch(text.strip().replace("_", ""))
         if not match or text.strip() == ":":
             raise IngestionError(
@@ -45,6 +49,7 @@ class RowRange:
         """The same range with bounds counted from the first row; `n_rows` may be None if none counts from the end."""
         if not self.needs_total:
             return self
+        assert n_rows is not None, "a bound counts from the end"
         start, stop, _ = slice(self.start, self.stop).indices(n_rows)
         return RowRange(start, stop)
 
@@ -60,6 +65,10 @@ class SplitRule:
 
     A row inside a split's range belongs to that split. Every other row goes by the hash of its features to one of the
     splits without a range, in proportion to their weights.
+
+    >>> rule = SplitRule(weights=(("train", 8), ("eval", 1)), ranges=(("eval", RowRange(0, 2)),))
+    >>> rule.assign(hashes=np.zeros(4, np.uint64), numbers=np.arange(4))
+    array([1, 1, 0, 0])
 
     Attributes:
       weights: (split name, weight) in order.

@@ -1,7 +1,7 @@
 """Work done ahead in threads."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +10,7 @@ N_THREADS = 2  # numpy and pyarrow release the interpreter lock; more threads th
 
 def in_threads(
     function: Callable, items: Iterable, n_threads: int = N_THREADS, n_ahead: int = 2 * N_THREADS
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yields function(item) in order, computed for up to `n_ahead` more items than have been asked for."""
     ahead: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(n_threads) as pool:

@@ -86,7 +86,8 @@ class Client:
         Raises:
           KubeflowError: the run did not succeed, or has not ended in time.
         """
-        end, states, pause_s = time.monotonic() + timeout_s, {}, 1.0
+        states: dict[str, str] = {}
+        end, pause_s = time.monotonic() + timeout_s, 1.0
         while True:
             with self._reported(f"follow run {run_id}"):
                 run = self._kfp.get_run(run_id)
@@ -140,7 +141,8 @@ class Client:
 
     def schedules(self) -> list:
         """All schedules, as kfp_server_api.V2beta1RecurringRun."""
-        found, token = [], ""
+        found: list = []
+        token = ""
         while True:
             with self._reported("list the schedules"):
                 page = self._kfp.list_recurring_runs(page_token=token, page_size=PAGE, namespace=self._namespace)

@@ -101,7 +101,7 @@ def mounts_of(texts: Iterable[str]) -> dict[str, str]:
     Raises:
       KubeflowError: a text is none.
     """
-    volumes = {}
+    volumes: dict[str, str] = {}
     for text in texts:
         claim, _, folder = text.partition(":")
         # Kubeflow makes the claim's name the pod's name for the volume, which has no dots and is there once.

@@ -10,7 +10,7 @@ ExampleGen's driver is run here.
 """
 
 import argparse
-import importlib.util
+import importlib.resources
 import json
 import os
 import sys
@@ -111,7 +111,7 @@ def _own_file(value):
     if not (isinstance(value, str) and value.startswith(OWN_FILE)):
         return value
     package, _, file = value.removeprefix(OWN_FILE).partition("#")[0].partition("/")
-    return os.path.join(os.path.dirname(importlib.util.find_spec(package).origin), file)
+    return str(importlib.resources.files(package) / file)
 
 
 def _run_driver(invocation: dict, inputs_spec: str) -> None:

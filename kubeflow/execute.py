@@ -218,7 +218,7 @@ class _Run:
         """Keeps the outputs: what is in the folders, and what the task says of them."""
         with open(output_file, encoding="utf-8") as file:
             written = json.load(file).get("artifacts", {})
-        outputs = {}
+        outputs: dict[str, Artifact] = {}
         for key, given in artifacts.items():
             said = _only(written[key]) if key in written else {}
             n_before = sum(map(len, self._outputs.values())) + len(outputs)

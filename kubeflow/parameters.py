@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 from events.errors import ConfigError
 from events.provenance import SIMULATED, is_simulated
@@ -23,7 +24,7 @@ TUNER = "tuner"  # a task of pipelines that tune
 
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}  # as a pipeline spec calls them
 
-Effect = Callable[[dict, object], None]
+Effect = Callable[[dict, Any], None]
 
 
 @dataclasses.dataclass(frozen=True)

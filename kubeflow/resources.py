@@ -5,6 +5,7 @@ higgs kubeflow compile --need trainer-candidate.memory_gb=16 --need trainer-cand
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Iterable
 
 from events.errors import KubeflowError
@@ -66,7 +67,7 @@ def with_needs(needs: dict[str, Needs], texts: Iterable[str]) -> dict[str, Needs
     for text in texts:
         key, _, value = text.partition("=")
         task, _, name = key.partition(".")
-        fields = {field.name: field.type for field in dataclasses.fields(Needs)}
+        fields = typing.get_type_hints(Needs)
         known = [f"{task}.{name}" for task in needs for name in fields]
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
@@ -94,9 +95,8 @@ def _convert(value: str, kind: type, text: str):
 def container_resources(needs: Needs) -> dict:
     """The `resources` of a container in a pipeline spec; in the fields that every KFP 2 knows."""
     resources = {"cpuRequest": needs.cpu, "memoryRequest": needs.memory_gb, "memoryLimit": needs.memory_gb}
-    if needs.accelerator:
-        resources["accelerator"] = {"type": needs.accelerator, "count": str(needs.n_accelerators)}
-    return resources
+    accelerator = {"type": needs.accelerator, "count": str(needs.n_accelerators)}
+    return resources | ({"accelerator": accelerator} if needs.accelerator else {})
 
 
 def retry_policy(needs: Needs) -> dict:

@@ -74,6 +74,9 @@ def adjusted(p_values) -> np.ndarray:
     Whoever calls those below a level significant is wrong about any of them no more often than the level says, however
     the comparisons depend on each other.
 
+    >>> adjusted([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+
     Args:
       p_values: float [n], in any order.
 

@@ -11,7 +11,7 @@ FEWEST_BINS, MOST_BINS, BIN_ROWS = 3, 10, 100  # of a reliability diagram
 N_SHUFFLES = 5
 
 
-def smooth(values: Sequence[float], scale: float = SMOOTHING_EPOCHS) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, scale: float = SMOOTHING_EPOCHS) -> np.ndarray:
     """Smooths a curve with a Gaussian, as the plotter of "Overfit and underfit" does.
 
     At the ends the Gaussian is cut off and what is left of it weighs more, so that nothing is made up beyond the data.
@@ -111,6 +111,9 @@ def asimov(signal: np.ndarray, background: np.ndarray, uncertainty: float) -> np
 
     Source: Cowan, Cranmer, Gross, Vitells, European Physical Journal C 71 (2011) 1554; with an uncertain background,
     Li and Ma, Astrophysical Journal 272 (1983) 317, as written by Cowan (2012).
+
+    >>> asimov(signal=np.array([10, 100]), background=np.array([100, 10_000]), uncertainty=0.0).round(3)
+    array([0.984, 0.998])
 
     Args:
       signal, background: expected events, float [n], background above 0.

@@ -56,6 +56,9 @@ class PairedSums:
 def quantile(confidence: float, n_free: float) -> float:
     """How many standard errors a two-sided interval reaches to either side, by Student's t.
 
+    >>> round(quantile(0.95, 10), 3), round(quantile(0.95, 1_000_000), 3)
+    (2.228, 1.96)
+
     Source of the series: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.5.
     """
     if confidence >= 1:

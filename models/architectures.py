@@ -8,6 +8,8 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 import dataclasses
 import difflib
 import math
+from collections.abc import Callable
+from typing import Any
 
 from events.errors import ModelError
 
@@ -96,7 +98,7 @@ class Architecture:
     @classmethod
     def from_dict(cls, fields: dict) -> "Architecture":
         """The architecture of `to_dict`, by way of JSON or not."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        return cls(**fields | {key: tuple(value) for key, value in fields.items() if isinstance(value, list)})
 
 
 PENALIZED = ("kernel", "activity")
@@ -128,9 +130,9 @@ ARCHITECTURES = {
 def named(text: str) -> Architecture:
     """The architecture that a text names, with any fields changed.
 
-    >>> named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
-    Architecture(hidden_units=(256, 256, 256), activation='elu', l1=0.0, l2=0.0001, penalized='kernel', \
-dropout=(0.5, 0.5, 0.2), batch_norm=False, weight_decay=0.0, augment=True, members=1)
+    >>> changed = named("combined,augment=true,hidden_units=256x3,dropout=0.5:0.5:0.2")
+    >>> changed.hidden_units, changed.dropout, changed.augment
+    ((256, 256, 256), (0.5, 0.5, 0.2), True)
 
     Args:
       text: a name in ARCHITECTURES, and `field=value` texts after commas. Values by layer are divided by colons;
@@ -177,7 +179,7 @@ def _truth(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "hidden_units": _widths,
     "activation": str,
     "l1": _values,

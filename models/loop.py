@@ -13,6 +13,7 @@ from events.errors import ModelError
 from events.higgs.symmetries import Augmentation
 from models.replicas import Replicas
 
+Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, n_inputs], normalised, and labels, float32 [n, 1]
 EVALUATED_ROWS = 16_384  # per step of an evaluation
 FUSED_PARAMETERS = 5_000  # up to so many, starting operations takes longer than they do, and XLA makes one of them
 
@@ -58,7 +59,7 @@ class Loop:
         self._epoch = tf.function(self._train_epoch)
         self._evaluate = tf.function(self._evaluate_rows)
 
-    def fit(self, train, val, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> None:
+    def fit(self, train: Rows, val: Rows, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> None:
         """Trains until the last epoch or until a callback sets `model.stop_training`.
 
         Callbacks get `loss` (with penalties), `bce` and `accuracy` as means over the epoch's steps, dropout in effect,
@@ -129,13 +130,10 @@ class Loop:
             if self._augmentation is None:
                 batch = tf.gather(features, rows)
             else:
-                batch = self._augment(rows, n_drawn + self._replicas.number())
+                # The order of rows has seeds of 0 and above.
+                batch = self._augmentation(rows, tf.stack([-1 - self._seed, n_drawn + self._replicas.number()]))
             labels = tf.gather(labels, rows)
         return self._train_step(batch, labels, tf.cast(tf.size(rows), tf.float32) / n_in_step)
-
-    def _augment(self, rows, n_drawn):
-        # The order of rows has seeds of 0 and above.
-        return self._augmentation(rows, tf.stack([-1 - self._seed, n_drawn]))
 
     @tf.autograph.experimental.do_not_convert  # nothing below branches on a tensor, and converting Keras takes seconds
     def _train_step(self, features, labels, share):

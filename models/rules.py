@@ -111,7 +111,7 @@ class TuningRules:
         return dataclasses.replace(rules, epochs=self.epochs or rules.epochs, patience=self.patience or rules.patience)
 
 
-def _check(rules: object, section: str, *checks: tuple[str, str, bool]) -> None:
+def _check(rules: Rules | TuningRules, section: str, *checks: tuple[str, str, bool]) -> None:
     """Raises ModelError for the first field whose rule does not hold, or whose whole number is too large."""
     values = dataclasses.asdict(rules)
     sizes = [(name, f"at most {LARGEST:,}", value <= LARGEST) for name, value in values.items() if type(value) is int]

@@ -88,7 +88,7 @@ def fit(
     with replicas.strategy.scope():
         n_inputs = train[0].shape[1]
         network = build(architecture, rules.seed, n_inputs)
-        if architecture.pretrain:
+        if architecture.pretrain and normalize is not None:
             pretrained = pretrained or pretrain(architecture, rules.seed, n_inputs, normalize, replicas)
             network.set_weights(pretrained.weights)
             rules = dataclasses.replace(rules, learning_rate=FINE_TUNING * rules.learning_rate)

@@ -68,7 +68,7 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         # In order, on which the last digits of a proposal depend.
         numbers = sorted((int(trial_id), trial_id) for trial_id in self.trials)
         kept = [trial_id for number, trial_id in numbers if number < self.max_trials]
-        self.trials = {trial_id: self.trials[trial_id] for trial_id in kept}
+        self.trials: dict = {trial_id: self.trials[trial_id] for trial_id in kept}
         for name in ("start_order", "end_order", "_retry_queue"):
             setattr(self, name, [trial_id for trial_id in getattr(self, name) if trial_id in self.trials])
 
@@ -244,5 +244,5 @@ def _key(fn_args, *arrays) -> str:
     # The files' places as well: rows that were made anew, as --no-cache makes them, are searched anew.
     digest = hashlib.blake2b(json.dumps([config, fn_args.train_files], sort_keys=True).encode(), digest_size=8)
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -251,9 +251,8 @@ class Config:
     @classmethod
     def from_json(cls, text: str) -> "Config":
         """The configuration of `to_json`, likewise without a password."""
-        sections = {field.name: field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)}
-        fields = json.loads(text)
-        fields |= {name: section(**fields.get(name, {})) for name, section in sections.items()}
+        fields, kinds = json.loads(text), typing.get_type_hints(cls)
+        fields |= {name: kinds[name](**fields.get(name, {})) for name in kinds if dataclasses.is_dataclass(kinds[name])}
         return cls(**{**fields, "beam_args": tuple(fields["beam_args"])})
 
 
@@ -274,9 +273,8 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 def keys(section: object = Config, prefix: str = "") -> list[str]:
     """Every key that `override` knows."""
     names = []
-    for field in dataclasses.fields(section):
-        nested = dataclasses.is_dataclass(field.type)
-        names += keys(field.type, f"{prefix}{field.name}.") if nested else [prefix + field.name]
+    for name, kind in typing.get_type_hints(section).items():
+        names += keys(kind, f"{prefix}{name}.") if dataclasses.is_dataclass(kind) else [prefix + name]
     return names
 
 
@@ -292,16 +290,15 @@ def _closest(key: str) -> str | None:
 
 
 def _replace(section, path: list[str], text: str, key: str):
-    fields = {field.name: field for field in dataclasses.fields(section)}
-    field = fields.get(path[0])
-    nested = field is not None and dataclasses.is_dataclass(field.type)
-    if field is None or nested != (len(path) > 1):
+    name, *rest = path
+    kind = typing.get_type_hints(type(section)).get(name)
+    nested = dataclasses.is_dataclass(kind)
+    if kind is None or nested != bool(rest):
         close = _closest(key)
         remedy = f"Did you mean {close}?" if close else f"Use one of {', '.join(keys())}."
         raise ConfigError(f"There is no setting of this name. Received: {key!r}. {remedy}")
-    value = getattr(section, field.name)
-    new = _replace(value, path[1:], text, key) if nested else _convert(text, field.type, key)
-    return dataclasses.replace(section, **{field.name: new})
+    new = _replace(getattr(section, name), rest, text, key) if nested else _convert(text, kind, key)
+    return dataclasses.replace(section, **{name: new})
 
 
 def _convert(text: str, kind: type, key: str):

@@ -138,13 +138,13 @@ class Stages(logging.Handler):
         super().__init__(logging.INFO)
         self._started_s = 0.0
         self._is_cached = False
-        self._cached = []
+        self._cached: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = str(record.msg)
+        message, args = str(record.msg), tuple(record.args or ())
         if message == "Component %s is running.":
             self._started_s, self._is_cached = time.monotonic(), False
-            _LINE.show(f"{record.args[0]} ...")
+            _LINE.show(f"{args[0]} ...")
         elif message.startswith("A cached execution"):
             self._is_cached = True
             _LINE.clear()
@@ -152,9 +152,9 @@ class Stages(logging.Handler):
             self._tell_cached()
         elif message == "Component %s is finished.":
             if self._is_cached:
-                self._cached.append(record.args[0])
+                self._cached.append(str(args[0]))
             else:
-                _LINE.say(f"{record.args[0]} {time.monotonic() - self._started_s:.1f} s")
+                _LINE.say(f"{args[0]} {time.monotonic() - self._started_s:.1f} s")
 
     def _tell_cached(self) -> None:
         if self._cached:

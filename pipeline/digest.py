@@ -41,7 +41,8 @@ def digest_source(*modules: str, root: Path = ROOT) -> str:
 
 def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
     """The files of `digest_source`, sorted."""
-    found, waiting = set(), {_file(name, root) for name in modules}
+    found: set[Path] = set()
+    waiting = {_file(name, root) or root / name for name in modules}  # which fails for a name of no module
     while waiting:
         file = waiting.pop()
         found |= {file, *(other for other in file.parent.glob("*.*") if other.suffix not in (".py", ".pyc"))}
@@ -65,7 +66,7 @@ def _imported(file: Path, _changed_ns: int, root: Path) -> frozenset[Path]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
     names |= {name.rsplit(".", 1)[0] for name in names}
     return frozenset(file for file in (_file(name, root) for name in names) if file)
 

@@ -32,7 +32,7 @@ def reported(again: str = "") -> Iterator[None]:
       again: what to tell of the same command if this one is interrupted, by SIGINT, SIGTERM or SIGHUP.
     """
     _open_streams()
-    received = []
+    received: list[int] = []
     try:
         with _interruptible(received):
             yield

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 from events.errors import ConfigError, ModelError
 from events.files import whole
@@ -92,7 +93,7 @@ def _keep(places: Places, text: str) -> str:
     return path
 
 
-def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> dict | None:
+def report(outputs: dict, trained: dict, read_json: Callable[[str], Any]) -> dict | None:
     """What a run's tuning came to; None if the candidate was not tuned.
 
     Args:
@@ -110,7 +111,7 @@ def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> 
         return None
     path = os.path.join(outputs[node][HYPERPARAMETERS].uri, FILE)
     values = values_of(read_json(path))
-    found = {"trials": None, "val": None}
+    found: dict = {"trials": None, "val": None}
     if node == TUNER:
         trials = read_json(os.path.join(outputs[TUNER][TRIALS].uri, TRIALS_FILE))
         scores = {int(trial["trial_id"]): trial["score"] for trial in trials}

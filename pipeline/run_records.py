@@ -106,7 +106,7 @@ def as_text(value: object) -> str:
 
 def flatten(tree: dict, prefix: str = "") -> dict:
     """Nested settings by dotted name."""
-    found = {}
+    found: dict = {}
     for name, value in tree.items():
         found |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return found

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -40,7 +41,7 @@ class Scored:
             np.savez(file, labels=self.labels.astype(np.int8), digest=self.digest, **narrow)
 
 
-def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
+def score(folder: str, models: dict[str, Any], n_features: int) -> Scored:
     """Scores every row of a split with each SavedModel's `serving_default`.
 
     Args:
@@ -49,7 +50,7 @@ def score(folder: str, models: dict[str, object], n_features: int) -> Scored:
       n_features: rows whose features are kept.
     """
     labels, features, n_kept, digest = [], [], 0, hashlib.sha256()
-    probabilities = {name: [] for name in models}
+    probabilities: dict[str, list[np.ndarray]] = {name: [] for name in models}
     for examples in _read(folder):
         columns = tf.io.parse_example(examples, SPEC)
         labels.append(columns[LABEL].numpy())

@@ -57,7 +57,10 @@ def session(
     check_reachable(config.runner, artifacts=places.artifacts, data=absolute(data) if data else places.data)
     with places.locked():
         places.remove_unfinished()
-        config = with_data(config, data) if data else with_simulation(config, simulate)
+        if data:
+            config = with_data(config, data)
+        if simulate:
+            config = with_simulation(config, simulate)
         log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, password), Stages().shown():

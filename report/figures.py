@@ -92,12 +92,14 @@ def draw(name: str, alt: str, caption: str, paint: Callable, height: float = HEI
     """
     import matplotlib
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+        canvas, layout = Canvas(figsize=(WIDTH, height)), ConstrainedLayoutEngine()
+        canvas.set_layout_engine(layout)
         panels = canvas.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
         paint(panels[0] if n_panels == 1 else list(panels))
-        canvas.get_layout_engine().execute(canvas)  # once, for both files
+        layout.execute(canvas)  # once, for both files
         canvas.set_layout_engine(None)
         svg, png = io.StringIO(), io.BytesIO()
         canvas.savefig(png, format="png", facecolor="white", metadata={"Software": None})

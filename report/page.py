@@ -78,8 +78,10 @@ class Page:
         """The page as one self-contained document."""
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
-        settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-        environment = Environment(loader=PackageLoader("report"), **settings)
+        loader = PackageLoader("report")
+        environment = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
         return environment.get_template("page.html.jinja").render(page=self, inks=INKS)
 
     def write(self, path: str) -> str:

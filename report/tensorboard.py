@@ -25,7 +25,7 @@ def find_logs(outputs: Iterable[str]) -> dict[str, str]:
     Returns:
       Name to folder, in the order of names and dates, with numbers ordered as numbers.
     """
-    trainings = {}  # folder to name; the oldest run first
+    trainings: dict[str, str] = {}  # folder to name; the oldest run first
     runs = sorted((run for output in outputs for run in find_runs(output)), key=lambda run: run.name)
     for run in runs:
         summary = read_json(run / "summary.json")

@@ -22,7 +22,7 @@ def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
 
 def significant(value: float | None) -> str:
     """A number with three significant digits; what is below SMALLEST is 0, as a mean of normalised values is."""
-    if not is_known(value):
+    if value is None or not is_known(value):
         return "n/a"
     plain = f"{value:#.3g}" if 1e-4 <= abs(value) < 1e3 else "0" if abs(value) < SMALLEST else f"{value:.3g}"
     return plain.rstrip(".").replace("-", MINUS)

@@ -190,7 +190,7 @@ class _SweepAxis:
         apart = min(positive) / 10
         return cls([number or apart for number in numbers], True, apart * 10**0.5 if 0 in numbers else 0.0)
 
-    def paint(self, axes, field: str, labels: list[str], places: Sequence[float]) -> None:
+    def paint(self, axes, field: str, labels: list[str], places: np.ndarray) -> None:
         """Names the axis and its values, in order of their places."""
         axes.set(xlabel=f"{field} (logarithmic)" if self.log else field, ylabel=BCE)
         if self.log:

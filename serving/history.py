@@ -68,7 +68,7 @@ class Served:
     """The state of one model after its events so far.
 
     Attributes:
-      last: the newest event; None before the first.
+      last: the newest event; an empty one before the first.
       before: the versions that were stable before, oldest first, less those that were rolled back.
       pushed: version to its push, in order.
       rolled_back: versions that may not be served, nor what they hold be pushed again.
@@ -77,7 +77,7 @@ class Served:
       undone: the state that a restore returns to.
     """
 
-    last: Event | None = None
+    last: Event = Event(kind="", at="", stable=0)
     before: tuple[int, ...] = ()
     pushed: dict[int, Event] = dataclasses.field(default_factory=dict)
     rolled_back: frozenset[int] = frozenset()
@@ -88,12 +88,12 @@ class Served:
     @property
     def stable(self) -> int:
         """The version that answers requests; 0 before the first push."""
-        return self.last.stable if self.last else 0
+        return self.last.stable
 
     @property
     def canary(self) -> int:
         """The version that answers those who ask for the canary; 0 for none."""
-        return self.last.canary if self.last else 0
+        return self.last.canary
 
     @property
     def previous(self) -> int:
@@ -103,7 +103,7 @@ class Served:
     @property
     def lists(self) -> dict[str, tuple[int, ...]]:
         """Suffix of the model's name to the versions that TF Serving is to load under it."""
-        if not self.last:
+        if not self.stable:
             return {}
         stable = tuple(sorted({self.last.beside, self.stable} - {0}))
         return {"": stable, CANARY_SUFFIX: tuple(sorted({*stable, self.canary} - {0}))}
@@ -128,7 +128,7 @@ class Served:
     def after(self, event: Event) -> "Served":
         """The state that an event leads to."""
         if event.kind == RESTORE:
-            after = dataclasses.replace(self.undone, last=event, undone=None)
+            after = dataclasses.replace(self.undone or self, last=event, undone=None)
         else:
             before = self.before
             if event.stable != self.stable and event.kind != ROLLBACK and self.stable:
@@ -148,7 +148,12 @@ class Served:
 
 
 def replay(events: list[Event]) -> Served:
-    """The state after events."""
+    """The state after events.
+
+    >>> first = Event(PUSH, "2026-11-25T20:15:00Z", stable=1, versions=(1,))
+    >>> replay([first, Event(PUSH, "2026-11-26T20:15:00Z", stable=1, canary=2, versions=(2,))]).lists
+    {'': (1,), '-canary': (1, 2)}
+    """
     served = Served()
     for event in events:
         served = served.after(event)

@@ -5,9 +5,9 @@ import dataclasses
 import gzip
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import IO, Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -75,9 +75,17 @@ class Events:
             raise IngestionError(f"A CSV file must hold rows. Received: {self.path}, a header only. Name another file.")
 
 
+class Scorer(Protocol):
+    """A model: from float32 [28, n] to n probabilities; `server` is what it asks."""
+
+    server: str
+
+    def __call__(self, features: np.ndarray) -> Any: ...
+
+
 def predict(
     events: Events,
-    scorer: Callable,
+    scorer: Scorer,
     to: str,
     batch_size: int,
     concurrency: int,
@@ -90,7 +98,7 @@ def predict(
 
     Args:
       events: to score.
-      scorer: from float32 [28, n] to n probabilities; has `server`, what it asks.
+      scorer: what scores them.
       to: of the predictions, gzipped if it ends in .gz; appears when complete.
       batch_size: rows per request.
       concurrency: requests at a time. No more batches than these are in memory.
@@ -134,7 +142,7 @@ def in_order(function: Callable, items: Iterator, n_at_once: int, stop: Callable
 
     Calls `stop` when no more results are wanted, so that threads need not wait in vain.
     """
-    ahead = deque()
+    ahead: deque[Future] = deque()
     with ThreadPoolExecutor(n_at_once) as pool:
         try:
             for item in items:
@@ -150,8 +158,8 @@ def in_order(function: Callable, items: Iterator, n_at_once: int, stop: Callable
                 future.cancel()
 
 
-def _write(file: TextIO, probabilities: np.ndarray, labels: np.ndarray | None, numbers: range | None) -> None:
-    columns = [] if numbers is None else [map(str, numbers)]
+def _write(file: IO[str], probabilities: np.ndarray, labels: np.ndarray | None, numbers: range | None) -> None:
+    columns: list[Iterable[str]] = [] if numbers is None else [map(str, numbers)]
     columns.append(f"{probability:.9g}" for probability in probabilities)  # tells every 32-bit float from every other
     if labels is not None:
         columns.append(f"{label:.0f}" for label in labels)
@@ -163,7 +171,7 @@ def _progress() -> tqdm:
 
 
 @contextlib.contextmanager
-def _complete(path: str) -> Iterator[TextIO]:
+def _complete(path: str) -> Iterator[IO[str]]:
     """A file to write to that appears under its name when the context ends well, and not at all otherwise."""
     gzipped = is_gzipped(path)
     with contextlib.ExitStack() as stack:

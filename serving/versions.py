@@ -101,8 +101,8 @@ def push(
         bring(number)
         files.rename_folder(incoming, os.path.join(base, str(number)))
         sound = state.stable if _is_whole(base, state, state.stable) else 0
-        named = {"stable": number, "beside": sound} if promoted or not sound else {"stable": sound, "canary": number}
-        event = Event(PUSH, _now(), **named, versions=(number,), digest=digest, about=about)
+        stable, canary, beside = (number, 0, sound) if promoted or not sound else (sound, number, 0)
+        event = Event(PUSH, _now(), stable, canary, beside, versions=(number,), digest=digest, about=about)
         retired = _to_retire(state.after(event), keep)
         _record(base, dataclasses.replace(event, retired=retired))
         return notes.new(base, number, "" if event.stable == number else why)
@@ -205,7 +205,7 @@ def restore(base: str) -> tuple[tuple[int, ...], int]:
         state = _read(base)
         if state.last.kind == RESTORE:
             return state.last.versions, state.stable
-        if state.last.kind != ROLLBACK:
+        if not state.undone:
             raise VersionsError(
                 "A rollback is undone as long as it is the last change. "
                 f"Received: a {state.last.kind} as the last one in {base}. See higgs serving status."
@@ -264,7 +264,7 @@ def _now(offset_s: float = 0.0) -> str:
 
 def _read(base: str) -> Served:
     state = served.read(base)
-    if not state.last:
+    if not state.stable:
         raise nothing_pushed(base)
     return state
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 if __name__ == "__main__":
-    sys.modules["keras"] = None  # TF Serving has none either; without it, TensorFlow is there in half the time
+    # TF Serving has no Keras either; without it, TensorFlow is there in half the time.
+    sys.modules["keras"] = None  # type: ignore[assignment]  # what hides a module
     gc.disable()  # nor are so few requests worth a look for garbage
 
 import tensorflow as tf
@@ -27,11 +28,7 @@ from events.shards import DamageError, damage_reported, open_shards
 
 BY_EXAMPLE, BY_FEATURE = "serving_default", "serving_features"
 OUTPUTS = ("probability", "logit")
-BATCH_SIZES = (
-    1,
-    8,
-    64,
-)  # TensorFlow prepares itself anew for some shapes; of TF Serving's limit of 1,000 this is little
+BATCH_SIZES = 1, 8, 64  # TensorFlow prepares itself anew for some shapes; of TF Serving's limit of 1,000 this is little
 TOLERANCE = 1e-6  # between the probabilities of the two forms
 
 

@@ -16,6 +16,7 @@ from events.higgs.symmetries import Augmentation
 from events.ingestion import read_summary, remarks
 from models.architectures import COLUMNS_ONLY, Architecture
 from models.inputs import load, load_raw
+from models.loop import Rows
 from models.transform_graph import TransformGraph
 from pipeline.config import Config
 from pipeline.execution import execute
@@ -23,8 +24,6 @@ from pipeline.graph import create_data_pipeline
 from pipeline.lineage import read_run
 
 LOGGER = logging.getLogger("higgs.study")
-
-Rows = tuple[tf.Tensor, tf.Tensor]  # features, float32 [n, n_inputs], normalised, and labels, float32 [n, 1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Dataset:
         """The digest of all rows, without physics columns, which are a function of them and of code."""
         digest = hashlib.sha256()
         for tensor in (*self.train, *self.val, *self.eval):
-            digest.update(np.ascontiguousarray(tensor[:, : len(FEATURES)]))
+            digest.update(np.ascontiguousarray(tensor[:, : len(FEATURES)]).data)
         return digest.hexdigest()
 
     @functools.cached_property

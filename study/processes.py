@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -52,7 +52,8 @@ def side_by_side(
 
 def _shared(here: Callable, there: Callable, waiting: collections.deque, n_processes: int) -> Iterator:
     """Yields as `side_by_side` does; what broken processes could not do is left waiting."""
-    done, n_left = queue.SimpleQueue(), len(waiting)
+    done: queue.SimpleQueue[tuple[Any, Future]] = queue.SimpleQueue()
+    n_left = len(waiting)
     with _others(there, min(n_processes, n_left - 1)) as pool:
         first = waiting.popleft()
         for _ in range(n_processes - 1):
@@ -123,5 +124,6 @@ def _start(work: bytes) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

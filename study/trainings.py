@@ -141,7 +141,8 @@ class Trainings:
 
     def _phases(self, tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
         """The tasks that can be trained at once, pretrainings first, and those that take up one of them."""
-        pretraining, at_once, later = {}, [], []
+        pretraining: dict[str, Task] = {}
+        at_once, later = [], []
         for task in tasks:
             if not task.variant.architecture.pretrain or self._pretrained(task) is not None:
                 at_once.append(task)
@@ -155,10 +156,10 @@ class Trainings:
 
     def _parts(self, fold: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices into all rows: those that are trained on, those that stop the training, and those that are scored."""
-        if fold is not None:
+        if fold is not None and self._folds is not None:
             following = (fold + 1) % (self._folds.max() + 1)
-            trained = (self._folds != fold) & (self._folds != following)
-            return tuple(np.flatnonzero(part) for part in (trained, self._folds == following, self._folds == fold))
+            stopping, scored = self._folds == following, self._folds == fold
+            return np.flatnonzero(~(stopping | scored)), np.flatnonzero(stopping), np.flatnonzero(scored)
         n_train, n_val, n_eval = (len(rows[1]) for rows in (self._dataset.train, self._dataset.val, self._dataset.eval))
         return tuple(np.split(np.arange(n_train + n_val + n_eval), [n_train, n_train + n_val]))
 
@@ -187,7 +188,7 @@ class Trainings:
 
         return _read(self._path(task), read)
 
-    def _train(self, task: Task) -> None:
+    def _train(self, task: Task) -> tuple[dict, np.ndarray]:
         dataset, architecture = self._dataset, task.variant.architecture
         trained, validated, scored = self._parts(task.fold)
         trained = trained[: task.variant.n_rows]
@@ -202,13 +203,14 @@ class Trainings:
             normalize=dataset.transforms[architecture.inputs],
             pretrained=kept,
         )
-        if training.pretrained is not kept:
+        if training.pretrained and training.pretrained is not kept:
             self._keep_pretrained(task, training.pretrained)
         record = {"seed": task.seed, "fold": task.fold, "summary": training.summary, "history": training.history}
         probabilities = score(training.network, rest[0])
         with whole(self._path(task), "wb") as file:
             np.savez(file, record=json.dumps(record), probabilities=probabilities)
         keras.backend.clear_session()
+        return record, probabilities
 
     def _pretrained_path(self, task: Task) -> str:
         return self._named("pretrained", without_regularizers(task.variant.architecture).to_dict(), task.seed)
@@ -231,7 +233,7 @@ class Trainings:
         records, probabilities = [], np.empty((self._n_repeats, len(self.labels)), np.float32)
         for repeat in range(self._n_repeats):
             for task in self._tasks(variant, repeat):
-                record, probabilities_of_task = self._kept(task)
+                record, probabilities_of_task = self._kept(task) or self._train(task)  # if it was lost meanwhile
                 records.append(record)
                 scored = slice(None) if task.fold is None else self._folds == task.fold
                 probabilities[repeat, scored] = probabilities_of_task

@@ -66,7 +66,7 @@ def decay_heavy_higgs(rng: np.random.Generator, heavy_mass: np.ndarray) -> np.nd
     outer = boost(_decay_w(rng, w_masses[0], axis, 1.0, outer_hadronic), w_outer, w_masses[0])
     inner = boost(_decay_w(rng, w_masses[1], inner_axis, 1.0, ~outer_hadronic), w_inner, w_masses[1])
     virtualities = draw_virtuality(rng, np.full((2, n), LIGHT_HIGGS_MASS))
-    b_pair = np.stack(decay(LIGHT_HIGGS_MASS, *virtualities, isotropic(rng, n)), axis=1)
+    b_pair = np.stack(decay(LIGHT_HIGGS_MASS, virtualities[0], virtualities[1], isotropic(rng, n)), axis=1)
     cascade = np.concatenate([inner, boost(b_pair, light, LIGHT_HIGGS_MASS)], axis=1)
     cascade = boost(cascade, charged, charged_mass)
     hadronic = np.where(outer_hadronic, outer, cascade[:, :2])

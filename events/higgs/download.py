@@ -167,6 +167,7 @@ def _receive(part: _Part, url: str) -> None:
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code != 416 or not part.n_held:
             raise
         part.restart()  # the server's file is not longer than what is held

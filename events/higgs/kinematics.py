@@ -46,7 +46,7 @@ def decay(parent_mass, mass_1, mass_2, axis: np.ndarray) -> tuple[np.ndarray, np
     return first, second
 
 
-def boost(p: np.ndarray, parent: np.ndarray, parent_mass: np.ndarray) -> np.ndarray:
+def boost(p: np.ndarray, parent: np.ndarray, parent_mass: np.ndarray | float) -> np.ndarray:
     """Carry `p` [4, ..., n] from the rest frame of `parent` [4, n] to the frame in which `parent` is given."""
     energy = (parent[0] * p[0] + parent[1] * p[1] + parent[2] * p[2] + parent[3] * p[3]) / parent_mass
     along = (p[0] + energy) / (parent[0] + parent_mass)

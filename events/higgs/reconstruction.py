@@ -32,7 +32,7 @@ LEPTON_PT_UNIT, LEPTON_ETA_UNIT = MIN_PT / 0.27467, MAX_LEPTON_ETA / 2.4349
 MISSING_UNIT = 58.4
 JET_PT_UNITS = MIN_PT / np.array([0.13760, 0.18898, 0.26361, 0.36535])
 JET_ETA_UNITS = MAX_JET_ETA / np.array([2.9697, 2.9131, 2.7300, 2.4980])
-TAG_LEVELS = np.float32([[0.0, 1.0865, 2.1731], [0.0, 1.1074, 2.2149], [0.0, 1.2740, 2.5482], [0.0, 1.5510, 3.1020]])
+TAG_LEVELS = np.array([[0, 1.0865, 2.1731], [0, 1.1074, 2.2149], [0, 1.2740, 2.5482], [0, 1.5510, 3.1020]], np.float32)
 MASS_UNITS = {"m_jj": 87.6, "m_jjj": 179.5, "m_lv": 81.4, "m_jlv": 194.8, "m_bb": 126.4, "m_wbb": 329.0}
 MASS_UNITS["m_wwbb"] = 510.0
 

@@ -11,9 +11,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from isal import igzip
@@ -89,7 +89,7 @@ def simulate_block(seed: int, block: int) -> np.ndarray:
     return rows
 
 
-def _map_blocks(function: Callable, n_rows: int) -> Iterator:
+def _map_blocks(function: Callable, n_rows: int) -> Generator:
     """Yield function(block, rows wanted of it) for every block in order, computed two blocks ahead by threads."""
     blocks = range(-(-n_rows // BLOCK_ROWS))
     return in_threads(
@@ -108,9 +108,10 @@ def _rechunk(blocks: Iterable[np.ndarray], chunk: int) -> Iterator[np.ndarray]:
         yield held
 
 
-def _write_blocks(file: BinaryIO, compress: bool, n_rows: int, seed: int, progress) -> str:
+def _write_blocks(file: IO[bytes], compress: bool, n_rows: int, seed: int, progress) -> str:
     """Write the rows and return the SHA-256 of what reached the file."""
-    sink = hashing = _HashingFile(file)
+    hashing = _HashingFile(file)
+    sink: _HashingFile | igzip.IGzipFile = hashing
     with contextlib.ExitStack() as stack:
         if compress:
             # No time in the header, so that the same rows make the same file; the name tells where they came from.
@@ -127,7 +128,7 @@ def _write_blocks(file: BinaryIO, compress: bool, n_rows: int, seed: int, progre
 class _HashingFile:
     """A file to write to that knows the SHA-256 of what it got."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self._file = file
         self.sha256 = hashlib.sha256()
 
