@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import click
 
-from events.listing import stem
+from cli.options import options
+from events.listing import is_remote, stem
 from pipeline.exits import reported
 
 
@@ -90,13 +91,14 @@ def serving():
     """The served versions: which there are, which is stable, and the way back."""
 
 
-def _options(command):
-    command = click.option("--model", default="higgs", show_default=True, metavar="NAME", help="The model.")(command)
-    return click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")(command)
+_options = options(
+    click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs."),
+    click.option("--model", default="higgs", show_default=True, metavar="NAME", help="The model."),
+)
 
 
 def _base(output: str, model: str) -> str:
-    return os.path.join(output if "://" in output else os.path.abspath(output), "serving", model)
+    return os.path.join(output if is_remote(output) else os.path.abspath(output), "serving", model)
 
 
 @serving.command()

@@ -4,10 +4,9 @@ higgs kubeflow compile --need trainer-candidate.memory_gb=16 --need trainer-cand
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 
-from events.errors import KubeflowError
+from events.errors import KubeflowError, did_you_mean
 from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER, TUNER
 
 
@@ -69,10 +68,7 @@ def with_needs(needs: dict[str, Needs], texts: Iterable[str]) -> dict[str, Needs
         fields = {field.name: field.type for field in dataclasses.fields(Needs)}
         known = [f"{task}.{name}" for task in needs for name in fields]
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            remedy = (
-                f"Did you mean {close[0]}?" if close else f"Tasks are {', '.join(needs)}; fields {', '.join(fields)}."
-            )
+            remedy = did_you_mean(key, known, f"Tasks are {', '.join(needs)}; fields {', '.join(fields)}.")
             raise KubeflowError(f"A need is TASK.FIELD=VALUE. Received: {text!r}. {remedy}")
         needs = needs | {task: dataclasses.replace(needs[task], **{name: _convert(value, fields[name], text)})}
     return needs

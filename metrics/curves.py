@@ -152,16 +152,13 @@ class Calibration:
         return cls(predicted, observed, error)
 
 
-def importance(
-    score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, labels: np.ndarray, seed: int = 0
-) -> np.ndarray:
+def importance(score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Permutation importance (Breiman, Machine Learning 45 (2001) 5): by how much the loss rises without a feature.
 
     Args:
       score: from features to probabilities of the signal, float [n].
       features: float32 [n, n_features].
       labels: 0 or 1, [n].
-      seed: of the shuffles.
 
     Returns:
       float [n_features, N_SHUFFLES], the rise of the mean binary crossentropy, in nats, when that column is shuffled.
@@ -175,7 +172,7 @@ def importance(
         labels,
         scoring=lambda model, rows, labels: -log_loss(labels, model.score(rows), labels=[0, 1]),
         n_repeats=N_SHUFFLES,
-        random_state=seed,
+        random_state=0,
     ).importances
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from events.errors import ConfigError
+from events.listing import is_remote
 
 IMAGE_VARIABLE = "HIGGS_IMAGE"  # the image that holds this code, for Kubeflow as for Beam's workers
 IMAGE = "registry/higgs:1"
@@ -127,7 +128,7 @@ def beam_options(runner: str, beam_args: Iterable[str]) -> tuple[str, ...]:
 def check_reachable(runner: str, **paths: str) -> None:
     """Raises ConfigError if the runner's workers cannot reach one of the paths, each named by its option."""
     for option, path in paths.items():
-        if RUNNERS[runner.lower()].remote and "://" not in path:
+        if RUNNERS[runner.lower()].remote and not is_remote(path):
             raise ConfigError(
                 f"Workers of the runner {runner.lower()} do not see this machine's disk. Received: {option} {path}. "
                 f"Name a place that they reach: --{option} gs://bucket/higgs."

@@ -36,7 +36,7 @@ class Event:
       versions: those pushed (one) or rolled back.
       retired: those whose folders a push removed.
       digest: of the version pushed.
-      reason: of a rollback that nobody asked for.
+      reason: of a withdrawal, see `serving.versions.withdraw`.
       about: what `higgs serving status` shows of the version pushed.
     """
 

@@ -114,16 +114,24 @@ def read_metrics(evaluation: str) -> tuple[dict[str, dict[str, float]], float]:
     Returns:
       Slice, as `feature:value` or `all`, to metric of the card to value; and the confidence of the intervals.
     """
-    result, found = tfma.load_eval_result(evaluation, model_name="candidate"), {}
-    for key, outputs in result.slicing_metrics:
-        values = {metric: float(value["doubleValue"]) for metric, value in outputs[""][""].items() if value}
-        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
-        found[name] = {
-            ours: values[theirs] for ours, theirs in METRICS.items() if not math.isnan(values.get(theirs, math.nan))
-        }
+    result = tfma.load_eval_result(evaluation, model_name="candidate")
+    found = {
+        name: {ours: values[key] for ours, key in METRICS.items() if not math.isnan(values.get(key, math.nan))}
+        for name, values in metrics_by_slice(result).items()
+    }
     metrics = (json.loads(metric.config or "{}") for spec in result.config.metrics_specs for metric in spec.metrics)
     confidence = next(fields["confidence"] for fields in metrics if fields.get("name", "").endswith("_lower"))
-    return dict(sorted(found.items())), confidence
+    return found, confidence
+
+
+def metrics_by_slice(result: tfma.EvalResult) -> dict[str, dict[str, float]]:
+    """Slice, as `feature:value` or `all`, to metric to value, of what TFMA measured of one model."""
+    slices = {}
+    for key, outputs in result.slicing_metrics:
+        numbers = {metric: value["doubleValue"] for metric, value in outputs[""][""].items() if "doubleValue" in value}
+        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
+        slices[name] = {metric: float(number) for metric, number in numbers.items()}
+    return dict(sorted(slices.items()))
 
 
 def curl(name: str, requests: str) -> str:
