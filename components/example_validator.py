@@ -11,10 +11,11 @@ from tfx import types
 from tfx.components.example_validator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import json_utils
 
+from components.contracts import with_parameters
 from events.errors import AnomalyError
 from events.seals import check_seal
 
@@ -44,17 +45,10 @@ class Executor(executor.Executor):
         return result
 
 
-class _Spec(standard_component_specs.ExampleValidatorSpec):
-    PARAMETERS = {  # noqa: RUF012 - TFX's own form
-        **standard_component_specs.ExampleValidatorSpec.PARAMETERS,
-        "code": component_spec.ExecutionParameter(type=str),
-    }
-
-
 class HiggsExampleValidator(component.ExampleValidator):
     """See `tfx.components.ExampleValidator`; its executor raises `AnomalyError` where that one only reports."""
 
-    SPEC_CLASS = _Spec
+    SPEC_CLASS = with_parameters(standard_component_specs.ExampleValidatorSpec, code=str)
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, statistics: BaseChannel, schema: BaseChannel, code: str = ""):
@@ -65,7 +59,7 @@ class HiggsExampleValidator(component.ExampleValidator):
           schema: what the data must fit.
           code: a digest of the code, so that other code never meets this code's cached result.
         """
-        spec = _Spec(
+        spec = self.SPEC_CLASS(
             statistics=statistics,
             schema=schema,
             exclude_splits=json_utils.dumps([]),

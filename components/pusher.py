@@ -47,9 +47,8 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties[keys.PUSH_DESTINATION_KEY], destination)
-        base = destination.filesystem.base_directory
+        text = exec_properties[keys.PUSH_DESTINATION_KEY]
+        base = proto_utils.json_to_proto(text, pusher_pb2.PushDestination()).filesystem.base_directory
         settings = json_utils.loads(exec_properties.get(keys.CUSTOM_CONFIG_KEY) or "{}")
         verdict = self._verdict(input_dict)
         sources = self._sources(input_dict, settings.get("origin", "unknown"), verdict.get("reason", ""))

@@ -20,7 +20,7 @@ def model_path(model) -> str:
 
 
 def servable_path(blessing) -> str:
-    """The same of the copy that the infra validator made, with warm-up requests."""
+    """The folder of the copy that the infra validator made, with warm-up requests; raises as `model_path` does."""
     folder = path_utils.stamped_model_path(blessing.uri)
     check_seal(folder, IN_MODEL, blessing.uri)
     return folder

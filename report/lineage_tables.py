@@ -4,26 +4,10 @@ import json
 import re
 
 from pipeline.config import Config
-from pipeline.digest import (
-    EVALUATION,
-    INFRA_VALIDATION,
-    INGESTION,
-    PUSHING,
-    STATISTICS,
-    TRAINING,
-    TRANSFORM,
-    TUNING,
-    VALIDATION,
-    commit,
-    digest_source,
-)
+from pipeline.digest import CODE, commit, digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
 from report.provenance import data_files, is_unchanged, settings, versions
-
-DIGESTED = (
-    INGESTION, STATISTICS, VALIDATION, TRANSFORM, TRAINING, TUNING, EVALUATION, INFRA_VALIDATION, PUSHING,
-)  # fmt: skip
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:
@@ -48,7 +32,7 @@ def _code(executions: list[Execution]) -> Table:
     for execution in executions:
         if digest := _code_digest(execution):
             stages.setdefault(digest, []).append(execution.node)
-    here = {digest_source(*modules): f"{', '.join(modules)} and all it imports" for modules in DIGESTED}
+    here = {digest_source(*modules): f"{', '.join(modules)} and all it imports" for modules in CODE.values()}
     rows = [["this checkout, now", "", commit() or "not a git checkout"]]
     rows += [
         [f"{here[digest]}, unchanged since" if digest in here else "changed since", ", ".join(nodes), digest]
