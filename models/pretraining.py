@@ -81,7 +81,7 @@ def pretrain(
     with bar:
         for index, rows in enumerate(generate(n_rows, SEED, CHUNK_ROWS)):
             own = rows[replicas.worker :: replicas.n_workers]
-            with replicas.at_rows():
+            with replicas.host_device():
                 features, labels = to_inputs(tf.constant(own[:, 1:])), tf.constant(own[:, :1])
             means = loop.train(features, labels, index)
             bar.set_postfix(bce=f"{means['bce']:.4f}", refresh=False)

@@ -1,4 +1,4 @@
-"""Tuning: which network does best on `val`. `Tuner` for whoever has arrays, `tuner_fn` for TFX's Tuner.
+"""Tuning: which network does best on `val`. `Tuner` for arrays, `tuner_fn` for TFX's Tuner.
 
 KerasTuner's Bayesian optimisation proposes, this project's own training trains. Only `train` and `val` are read: with a
 choice made on `eval`, the gate would no longer measure on rows that nothing was fitted to.
@@ -146,7 +146,7 @@ class Tuner(base_tuner.BaseTuner):
             LOGGER.info("val %.4f, best so far %.4f in trial %d.", score, best.score, int(best.trial_id) + 1)
 
     def on_search_end(self) -> None:
-        """Says why there were fewer trials than asked for.
+        """Says why there were fewer trials than `tuner.trials`.
 
         Raises:
           ModelError: no trial gave a network.

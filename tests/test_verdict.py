@@ -20,7 +20,7 @@ from components.event_metrics import (
     PAIRED_METRICS,
     PAIRED_UPPER,
 )
-from components.verdict import LOWER, UPPER, Limits, Verdict, judge
+from components.verdict import LOWER, UPPER, Limits, Verdict, explain
 from pipeline.gate import SLICES, eval_config
 from serving.served import Version
 
@@ -153,7 +153,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
     ],
 )
 def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
-    verdict = judge(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
+    verdict = explain(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
     assert words in verdict.reason
     assert verdict.reason.endswith(".")
     assert str(Verdict.from_json(verdict.to_json())) == str(verdict)  # NaN and all
@@ -179,7 +179,7 @@ def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
 )
 def test_verdict_compares_with_what_is_served(over, limits, words):
     measured = {"candidate": metrics(0.5, champion=over), "baseline": {BCE: 0.6}, "champion": {BCE: 0.5 - over}}
-    verdict = judge(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
+    verdict = explain(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
     assert verdict.reason.endswith(words)
     assert verdict.champion.interval == (over - 0.01, over + 0.01)
     assert verdict.champion.may_know_eval
