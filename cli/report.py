@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import click
 
@@ -46,27 +46,29 @@ def tensorboard(outputs, port, host):
 def report_run(config, summary: dict) -> str:
     """The path of the page of a run that has just ended; a page that cannot be made costs a warning, not the run."""
 
-    def make() -> str:
+    with warned_of("The report could not be made"):
         from report import run_page
 
         return run_page.write(config, summary)
-
-    return _attempt(make)
+    return "not made"
 
 
 def report_study(folder: str) -> str:
-    """The same of a study that has just ended."""
-    return _attempt(lambda: _study(folder, None))
+    """The path of the page of a study that has just ended, likewise."""
+    with warned_of("The report could not be made"):
+        return _study(folder, None)
+    return "not made"
 
 
-def _attempt(make: Callable[[], str]) -> str:
+@contextlib.contextmanager
+def warned_of(what: str) -> Iterator[None]:
+    """Makes an error a warning, for what comes after a run and must not change how that ends."""
     from pipeline.console import LOGGER
 
     try:
-        return make()
+        yield
     except Exception as error:
-        LOGGER.warning("The report could not be made: %s", error, exc_info=True)
-        return "not made"
+        LOGGER.warning("%s: %s", what, error, exc_info=True)
 
 
 def _study(folder: str, path: str | None) -> str:

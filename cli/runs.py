@@ -18,10 +18,7 @@ def runs():
     """
 
 
-def _output(command):
-    return click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")(command)
-
-
+_output = click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")
 _metadata = click.option("--metadata", metavar="URL", help="Where the runs keep metadata, if that needs a password.")
 
 

@@ -1,7 +1,7 @@
 """Runs and schedules on a Kubeflow Pipelines server."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 from events.errors import KubeflowError
 from kubeflow.connection import LOGIN, connect, reported
@@ -51,7 +51,7 @@ class Client:
           experiment: its name; it is made if there is none.
           name: the run's.
           parameters: run-time parameters.
-          root: where artifacts are kept, below it by pipeline and run; empty for the cluster's own place.
+          root: where artifacts are kept, below it by pipeline and run; empty for the cluster's own folder.
         """
         with self._reported(f"start {name}"):
             run = self._kfp.run_pipeline(
@@ -68,9 +68,7 @@ class Client:
         """The page of a run."""
         return f"{self.endpoint}/#/runs/details/{run_id}"
 
-    def wait(
-        self, run_id: str, tasks: Collection[str], timeout_s: float, sleep: Callable[[float], None] = time.sleep
-    ) -> Iterator[tuple[str, str]]:
+    def wait(self, run_id: str, tasks: Collection[str], timeout_s: float) -> Iterator[tuple[str, str]]:
         """Follows a run to its end.
 
         Args:
@@ -78,7 +76,6 @@ class Client:
           tasks: the names of the spec's tasks. Kubeflow lists every step of its workflow: drivers, attempts, and one
             `executor` for each task.
           timeout_s: how long to follow it.
-          sleep: waits for so many seconds.
 
         Yields:
           Each task's name and state when the state is new, and last the whole run's under the name "run".
@@ -104,7 +101,7 @@ class Client:
                     f"A run is followed for {timeout_s:g} s. Received: {run.state} after that. "
                     f"It goes on: {self.link(run_id)}. Follow it longer with --timeout."
                 )
-            sleep(pause_s)
+            time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 15.0)
         if run.state != SUCCEEDED:
             causes = "; ".join(_causes(run, steps, tasks))

@@ -41,7 +41,7 @@ class DataConfig:
       origin: `real` or `simulated`; every output says which.
       bad_rows: `stop` at the first bad row, or `quarantine` bad rows and go on.
       train, val, eval: weights of the splits by row hash. `val` stops training early, `eval` is for the gate alone.
-      val_rows, eval_rows: rows by place instead, as START:STOP; `:1000` the first thousand, `-500000:` the last.
+      val_rows, eval_rows: rows by position instead, as START:STOP; `:1000` the first thousand, `-500000:` the last.
     """
 
     path: str = ""
@@ -163,8 +163,8 @@ class ServingConfig:
     Attributes:
       promote: `automatic`, and it is stable once pushed, or `manual`: a canary until `higgs serving promote`.
       keep: how many versions stay on the disk; the stable one and the one before always do.
-      url: of a TF Serving's REST interface, http://host:8501, that is asked whether it has loaded a version that was
-        pushed; a version that it cannot load is taken back. Empty to ask nobody.
+      url: of TF Serving's REST interface, http://host:8501, which is queried after a push: a version that it cannot
+        load is taken back. Empty for no query.
     """
 
     promote: str = AUTOMATIC

@@ -84,7 +84,7 @@ def _interruptible(received: list[int]) -> Iterator[None]:
 
 
 def _tell(text: str) -> None:
-    """Says one line on standard error, if somebody is there to read it."""
+    """Says one line on standard error, if it can be written to."""
     try:
         sys.stdout.flush()
     except OSError:

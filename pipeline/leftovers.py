@@ -16,7 +16,7 @@ def remove_dead(store: MetadataStore, artifacts: str) -> None:
     """Removes what executions wrote that never came to their end, and calls them failed, as TFX does where it can.
 
     Args:
-      store: of a folder whose lock is held: nobody else's executions are in it, and none of ours is running.
+      store: of a folder whose lock is held, so that no execution in it is running.
       artifacts: the folder that they wrote below.
     """
     dead = [execution for execution in store.get_executions() if execution.last_known_state in ALIVE]

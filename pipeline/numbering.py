@@ -33,7 +33,7 @@ def pass_over_used(config: Config) -> None:
 
 
 def _numbers(artifacts: str) -> Iterator[int]:
-    """Of the executions that wrote to stage/output/number, or were about to."""
+    """The numbers of the executions that wrote to stage/output/number, or were about to."""
     for stage in _folders(artifacts):
         for output in _folders(stage):
             inner = os.path.join(output, EXECUTIONS) if os.path.basename(output) == SYSTEM else output

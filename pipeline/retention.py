@@ -160,7 +160,7 @@ def _maker(uri: str, executions: Collection[int]) -> int:
 
 
 def _outputs(store: MetadataStore, executions: Iterable[mlmd.Execution]) -> Iterator[str]:
-    """The folders of executions that nobody needs any more."""
+    """The folders of executions' artifacts that are marked as deleted."""
     numbers = {execution.id for execution in executions}
     if not numbers:
         return

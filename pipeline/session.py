@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-# What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage asks for:
+# What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage uses:
 # validated manifests, MongoDB, galleries of images. Google Cloud's clients are the same to a run that stays local.
 UNUSED = ("kubernetes_validate", "bson", "matplotlib.pyplot")
 
@@ -73,7 +73,7 @@ def prepare(config) -> None:
 
 
 def _import_stages(config) -> None:
-    """Imports what runs the stages, without what no stage uses and without a look for garbage every so many objects."""
+    """Imports the stages with the garbage collector off, hiding optional packages that no stage needs."""
     sys.meta_path.insert(0, _Absent(*UNUSED, *(() if _uses_cloud(config) else ("google.cloud",))))
     gc.disable()
     try:
@@ -114,4 +114,3 @@ class _Absent:
     def find_spec(self, name, path=None, target=None):
         if any(f"{name}.".startswith(f"{package}.") for package in self._packages):
             raise ModuleNotFoundError(f"{name} is left out of this run", name=name)
-        return None

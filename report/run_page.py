@@ -2,8 +2,8 @@
 
 import json
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +80,6 @@ def make(config: Config, summary: dict) -> Page:
                 *_card(summary["pushed_to"]),
                 *lineage_sections(config, summary, executions),
             ],
-            made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
         )
 
 
@@ -158,8 +157,6 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
 
 
 def _training(summary: dict, labels: dict[str, str]) -> Section:
-    from pathlib import Path
-
     histories = {
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS
     }
