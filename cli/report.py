@@ -86,9 +86,9 @@ def _run(output: str, name: str | None, path: str | None, metadata: str | None) 
 
     from pipeline.console import logged
     from pipeline.database import reach
-    from pipeline.places import Places
+    from pipeline.workspace import Workspace
 
-    with logged(os.path.join(Places(config).logs, "report.log"), False, reach(config.metadata)):
+    with logged(os.path.join(Workspace(config).logs, "report.log"), False, reach(config.metadata)):
         from report import run_page
 
         return run_page.write(config, summary, path)

@@ -111,12 +111,12 @@ def _changing(output: str, metadata: str | None) -> Iterator:
 
         from pipeline.console import logged
         from pipeline.database import reach
-        from pipeline.places import Places
+        from pipeline.workspace import Workspace
 
-        places = Places(config)
-        log = os.path.join(places.logs, "gc.log")
-        with places.locked(), logged(log, False, reach(config.metadata)):
-            places.remove_unfinished()
+        workspace = Workspace(config)
+        log = os.path.join(workspace.logs, "gc.log")
+        with workspace.locked(), logged(log, False, reach(config.metadata)):
+            workspace.remove_unfinished()
             yield config
 
 

@@ -8,7 +8,7 @@ from events import listing
 from events.errors import ConfigError
 from events.provenance import is_simulated
 from pipeline.config import Config
-from pipeline.places import Places, absolute
+from pipeline.workspace import Workspace, absolute
 
 
 def with_data(config: Config, path: str) -> Config:
@@ -21,7 +21,7 @@ def with_data(config: Config, path: str) -> Config:
 
 def with_simulation(config: Config, n_rows: int) -> Config:
     """The configuration with simulated rows, which are made below the output folder unless they are there already."""
-    path = os.path.join(Places(config).data, f"simulated-{n_rows}-0.csv")
+    path = os.path.join(Workspace(config).data, f"simulated-{n_rows}-0.csv")
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         events.higgs.simulate.write_csv(path, n_rows, seed=0)

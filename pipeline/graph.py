@@ -31,7 +31,7 @@ from pipeline.digest import CODE, digest_source
 from pipeline.gate import eval_config
 from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 from serving.served import fingerprint
 from serving.versions import check_base
 
@@ -172,8 +172,8 @@ def create_pipeline(config: Config) -> Pipeline:
 
 def gate_components(config: Config, data: DataComponents, candidate: Trainer, baseline: Trainer) -> list:
     """What judges the candidate, tries it out, and serves it."""
-    places = Places(config)
-    check_base(places.serving)
+    workspace = Workspace(config)
+    check_base(workspace.serving)
     evaluator = HiggsEvaluator(
         examples=data.examples,
         model=candidate.outputs["model"],
@@ -181,7 +181,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         example_splits=["eval"],
         schema=data.schema,
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
-        serving=places.serving if config.gate.champion else "",
+        serving=workspace.serving if config.gate.champion else "",
         max_regression=config.gate.max_regression,
         may_know_eval=bool(config.data.row_ranges),
         code=digest_source(*CODE["HiggsEvaluator"]),
@@ -202,7 +202,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         examples=data.examples,
         model_run=candidate.outputs["model_run"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=workspace.serving)
         ),
         custom_config={
             "origin": config.data.origin,
@@ -211,7 +211,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
             "url": config.serving.url,
             "code": digest_source(*CODE["HiggsPusher"]),
             # Cached only while the same is served: a push that was undone since is done again.
-            "served": fingerprint(places.serving) if config.cache else None,
+            "served": fingerprint(workspace.serving) if config.cache else None,
         },
     )
     return [evaluator, infra_validator, pusher]
@@ -238,7 +238,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
             "rules": config.train.rules,
             "origin": config.data.origin,
             "tuning": config.tuner.rules,
-            "folder": Places(config).tuning,
+            "folder": Workspace(config).tuning,
             "code": digest_source(*CODE["Tuner"]),
         },
     )
@@ -247,7 +247,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
 def _pipeline(config: Config, components: list) -> Pipeline:
     return Pipeline(
         pipeline_name=config.name,
-        pipeline_root=Places(config).artifacts,
+        pipeline_root=Workspace(config).artifacts,
         components=components,
         metadata_connection_config=connection(config),
         enable_cache=config.cache,

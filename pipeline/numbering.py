@@ -15,7 +15,7 @@ from tfx.dsl.io import fileio
 
 from pipeline.config import Config
 from pipeline.lineage import open_store
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 
 PASSED_OVER = "higgs.PassedOver"  # the type of executions that stand for a number only
 SYSTEM, EXECUTIONS = ".system", "executor_execution"  # TFX's own folders of each stage: the only one with such numbers
@@ -23,7 +23,7 @@ SYSTEM, EXECUTIONS = ".system", "executor_execution"  # TFX's own folders of eac
 
 def pass_over_used(config: Config) -> None:
     """Makes ML Metadata number its next execution higher than all that have written to the artifacts folder."""
-    last_used = max(_numbers(Places(config).artifacts), default=0)
+    last_used = max(_numbers(Workspace(config).artifacts), default=0)
     with open_store(config) as store:
         newest = store.get_executions(ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False))
         n_missing = last_used - max((execution.id for execution in newest), default=0)

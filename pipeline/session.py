@@ -42,8 +42,8 @@ def session(
     from pipeline.data import with_data, with_simulation
     from pipeline.database import reach
     from pipeline.hyperparameters import with_hyperparameters
-    from pipeline.places import Places, absolute
     from pipeline.runners import beam_options, check_reachable
+    from pipeline.workspace import Workspace, absolute
 
     if bool(data) == bool(simulate):
         received = "both" if data else "neither"
@@ -53,12 +53,12 @@ def session(
     check(config)
     beam_options(config.runner, config.beam_args)  # what is missing is said at once
     password = reach(config.metadata)
-    places = Places(config)
-    check_reachable(config.runner, artifacts=places.artifacts, data=absolute(data) if data else places.data)
-    with places.locked():
-        places.remove_unfinished()
+    workspace = Workspace(config)
+    check_reachable(config.runner, artifacts=workspace.artifacts, data=absolute(data) if data else workspace.data)
+    with workspace.locked():
+        workspace.remove_unfinished()
         config = with_data(config, data) if data else with_simulation(config, simulate)
-        log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
+        log = os.path.join(workspace.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, password), Stages().shown():
             config = with_hyperparameters(config)
@@ -91,9 +91,9 @@ def _prepare_stores(config) -> None:
     """
     from pipeline.leftovers import remove_dead
     from pipeline.lineage import open_store
-    from pipeline.places import Places, check_writable
+    from pipeline.workspace import Workspace, check_writable
 
-    artifacts = Places(config).artifacts
+    artifacts = Workspace(config).artifacts
     check_writable(artifacts)
     with open_store(config) as store:
         if not config.metadata:  # other folders' runs share a database, and may be running

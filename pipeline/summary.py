@@ -25,8 +25,8 @@ from pipeline.config import Config
 from pipeline.digest import commit, digest_files
 from pipeline.hyperparameters import report, sentence
 from pipeline.lineage import Execution, check_outputs, read_run
-from pipeline.places import Places
 from pipeline.run_records import flatten
+from pipeline.workspace import Workspace
 from serving.model_card import ALL_ROWS, metrics_by_slice
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -51,7 +51,7 @@ def summarize(config: Config, run: str) -> dict:
     Raises:
       DamageError: what a stage made is not there as it was.
     """
-    places = Places(config)
+    workspace = Workspace(config)
     executions = read_run(config, run)
     check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
@@ -94,10 +94,10 @@ def summarize(config: Config, run: str) -> dict:
         "push": pushed.custom_properties[NOTE_PROPERTY].string_value,
         "evaluation": evaluation.uri,
         "tensorboard": {name: outputs[f"Trainer.{name}"]["model_run"].uri for name in trained},
-        "metadata": json.loads(config.to_json())["metadata"] or places.metadata,
-        "logs": places.logs,
+        "metadata": json.loads(config.to_json())["metadata"] or workspace.metadata,
+        "logs": workspace.logs,
         "log": console.log_path,
-        "results": os.path.join(places.results, run.replace(":", "-")),
+        "results": os.path.join(workspace.results, run.replace(":", "-")),
         "versions": package_versions(),
         "commit": commit(),
         "code": digest_files(),

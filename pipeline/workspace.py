@@ -15,7 +15,7 @@ from pipeline.config import Config
 GLOB = re.compile(r"[*?[\\]")  # TensorFlow looks for the weights of a SavedModel by a pattern, and cannot escape it
 
 
-class Places:
+class Workspace:
     """The folders and files below a configuration's output folder."""
 
     def __init__(self, config: Config):
