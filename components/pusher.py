@@ -21,7 +21,7 @@ from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils, path_utils, proto_utils
 
 from components.infra_validator import HAS_MODEL_PROPERTY
-from components.sealed import model_path, servable_path
+from components.sealed import model_path
 from events import files, trained_rows
 from events.errors import UnservableModelError
 from events.ingestion import read_summary
@@ -77,7 +77,7 @@ class Executor(executor.Executor):
         """
         for blessing in input_dict.get(keys.INFRA_BLESSING_KEY, []):
             if blessing.get_int_custom_property(HAS_MODEL_PROPERTY):
-                return servable_path(blessing)
+                return model_path(blessing, path_utils.stamped_model_path)
         [model] = input_dict[keys.MODEL_KEY]
         return model_path(model)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -167,20 +168,10 @@ def importance(score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, 
     from sklearn.metrics import log_loss
 
     return permutation_importance(
-        _Scoring(score),
+        SimpleNamespace(fit=score),  # scikit-learn asks for a model that can be fitted, and does not fit it
         features,
         labels,
-        scoring=lambda model, rows, labels: -log_loss(labels, model.score(rows), labels=[0, 1]),
+        scoring=lambda model, rows, labels: -log_loss(labels, score(rows), labels=[0, 1]),
         n_repeats=N_SHUFFLES,
         random_state=0,
     ).importances
-
-
-class _Scoring:
-    """A trained model in the form that scikit-learn asks for."""
-
-    def __init__(self, score: Callable[[np.ndarray], np.ndarray]):
-        self.score = score
-
-    def fit(self, features, labels):
-        raise TypeError("The model is trained already.")

@@ -60,7 +60,8 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         # By trial, so that a search that was interrupted proposes what it would have proposed.
         self._random_state = np.random.RandomState(self.seed + len(self.trials))
         proposal = super().populate_space(trial_id)
-        return self._random_populate_space() if self._tried(proposal) else proposal
+        tried = (trial.hyperparameters.values for trial in self.trials.values())
+        return self._random_populate_space() if proposal["values"] in tried else proposal
 
     def reload(self) -> None:
         """Takes over the trials of an earlier search, as far as there would be as many in this one."""
@@ -71,9 +72,6 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         self.trials = {trial_id: self.trials[trial_id] for trial_id in kept}
         for name in ("start_order", "end_order", "_retry_queue"):
             setattr(self, name, [trial_id for trial_id in getattr(self, name) if trial_id in self.trials])
-
-    def _tried(self, proposal: dict) -> bool:
-        return any(trial.hyperparameters.values == proposal["values"] for trial in self.trials.values())
 
 
 class Tuner(base_tuner.BaseTuner):

@@ -53,6 +53,11 @@ def _worker_command() -> str:
     return f"cd / && PYTHONPATH={shlex.quote(root)} exec {shlex.quote(sys.executable)} -m {WORKER}"
 
 
+def _in_image(name: str, **master: str) -> Runner:
+    """A runner of `pipeline.job_servers`, whose workers start from an image; `master` is its option and an example."""
+    return Runner(f"{SHARING}.{name}", IN_IMAGE, {**master, "environment_config": IMAGE}, "environment_config")
+
+
 RUNNERS = {
     # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
     "direct": Runner("DirectRunner", IN_PROCESS | NO_PACKAGING),
@@ -66,18 +71,8 @@ RUNNERS = {
         }
         | NO_PACKAGING,
     ),
-    "flink": Runner(
-        f"{SHARING}.FlinkRunner",
-        IN_IMAGE,
-        {"flink_master": "host:8081", "environment_config": IMAGE},
-        "environment_config",
-    ),
-    "spark": Runner(
-        f"{SHARING}.SparkRunner",
-        IN_IMAGE,
-        {"spark_master_url": "spark://host:7077", "environment_config": IMAGE},
-        "environment_config",
-    ),
+    "flink": _in_image("FlinkRunner", flink_master="host:8081"),
+    "spark": _in_image("SparkRunner", spark_master_url="spark://host:7077"),
     "dataflow": Runner(
         "DataflowRunner",
         {},

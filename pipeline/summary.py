@@ -24,7 +24,7 @@ from pipeline import console
 from pipeline.config import Config
 from pipeline.digest import commit, digest_files
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, check_outputs, read_run
+from pipeline.lineage import check_outputs, read_run
 from pipeline.run_records import flatten
 from pipeline.workspace import Workspace
 from serving.model_card import ALL_ROWS, metrics_by_slice
@@ -85,7 +85,7 @@ def summarize(config: Config, run: str) -> dict:
         "empty_files": ingested["empty"],
         "repeated_rows": ingested["repeats"],
         "remarks": remarks(ingested),
-        "stages": [_stage(execution) for execution in executions],
+        "stages": [{"name": e.node, "seconds": round(e.seconds, 2), "cached": e.cached} for e in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
         "champion": {"eval": overall[CHAMPION], "slices": evaluated[CHAMPION]} if verdict.champion else None,
         "tuning": tuning,
@@ -133,10 +133,6 @@ def _digests(files: list[str], recorded: str) -> dict[str, str]:
         return dict(zip(files, digests(files), strict=True)) if fingerprint(files) == recorded else {}
     except OSError:  # gone since, or on another file system
         return {}
-
-
-def _stage(execution: Execution) -> dict:
-    return {"name": execution.node, "seconds": round(execution.seconds, 2), "cached": execution.cached}
 
 
 def _read_json(path: str) -> dict:

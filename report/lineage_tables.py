@@ -7,15 +7,16 @@ from pipeline.config import Config
 from pipeline.digest import CODE, commit, digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
-from report.provenance import data_files, is_unchanged, settings, versions
+from report.provenance import data_files, is_unchanged, settings
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:
     """Which files, which code, which stages, which packages, which settings."""
     [example_gen] = [execution for execution in executions if execution.node == "HiggsExampleGen"]
+    packages = list(summary["versions"].items())
     return [
         Section("Lineage", [_data(summary, example_gen), _code(executions), _stages(executions)]),
-        Section("Versions", [versions(summary["versions"])], folded=True),
+        Section("Versions", [Table(["package", "version"], packages, numeric=False)], folded=True),
         Section("Settings", [settings(json.loads(config.to_json()))], folded=True),
     ]
 
