@@ -16,7 +16,7 @@ from pipeline.exits import reported
 @click.option("--to", "path", metavar="FILE.html", help="Where to write the page. [beside the results]")
 @click.option("--metadata", metavar="URL", help="Where the run kept its metadata, if it is MySQL with a password.")
 def report(output, name, study, path, metadata):
-    """Writes what came of a run, or of a study, as one page that opens offline, and its figures as pictures."""
+    """Writes the results of a run, or of a study, as one page that opens offline, and its figures as pictures."""
     if study and name:
         raise click.UsageError("A page is of a run or of a study. Received: both. Use --run or --study.")
     with reported():

@@ -12,7 +12,7 @@ from pipeline.exits import NOT_BLESSED, RESUMED, reported
 
 @click.group()
 def runs():
-    """Runs that have ended: what came of them, what they keep, and whether they can be repeated.
+    """Runs that have ended: their results, what they keep, and whether they can be repeated.
 
     RUN is a run's name as `list` shows it, or how that begins.
     """
@@ -36,7 +36,7 @@ def list_runs(output):
 @click.argument("run", required=False)
 @_output
 def show(run, output):
-    """Shows what RUN, or else the newest, was made of and came to."""
+    """Shows the settings, data and results of RUN, or else of the newest."""
     with reported():
         from cli.runs_tables import describe
         from pipeline.run_records import find_run

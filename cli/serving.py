@@ -37,9 +37,9 @@ def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size,
     """
     given = [option for option, value in (("--url", url), ("--grpc", grpc), ("--model-dir", model_dir)) if value]
     if len(given) > 1:
-        raise click.UsageError(f"One model is asked. Received: {' and '.join(given)}. Drop all but one.")
+        raise click.UsageError(f"Predictions are of one model. Received: {' and '.join(given)}. Drop all but one.")
     if version and canary:
-        raise click.UsageError(f"One version is asked. Received: --version {version} and --canary. Drop one.")
+        raise click.UsageError(f"Predictions are of one version. Received: --version {version} and --canary. Drop one.")
     to = to or f"{stem(os.path.basename(events))}.predictions.csv"
     with reported(), _quiet():
         from events.provenance import is_simulated

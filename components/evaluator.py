@@ -36,7 +36,7 @@ SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Looks for the champion before the cache is asked, so that an evaluation is cached while it is the same."""
+    """Looks for the champion before the cache is consulted: an evaluation is valid as long as it is the same."""
 
     def __init__(self, metadata_handle):
         base_driver.BaseDriver.__init__(self, metadata_handle)

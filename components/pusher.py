@@ -29,7 +29,7 @@ from serving import model_card, served, server, versions
 from serving.history import CANARY_SUFFIX
 
 EVALUATION = "evaluation"
-NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence
+NOTE_PROPERTY = "note"  # of the PushedModel: what became of a blessed model, in a sentence
 LOGGER = logging.getLogger("higgs.pusher")
 
 
@@ -40,7 +40,7 @@ class Executor(executor.Executor):
         """Pushes the model if it is blessed; not if it is served already, or was rolled back.
 
         Raises:
-          UnservableModelError: a server was to be asked, and could not load it.
+          UnservableModelError: the server that is queried could not load it.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         [pushed] = output_dict[keys.PUSHED_MODEL_KEY]

@@ -202,7 +202,7 @@ def explain(
 def _about_baseline(
     failed: set[str], candidate: dict[str, float], difference: float, within_noise: bool, limits: Limits
 ) -> str:
-    asked = f"at least {limits.min_improvement:g}" if limits.min_improvement else "any improvement"
+    required = f"at least {limits.min_improvement:g}" if limits.min_improvement else "any improvement"
     better = f"better than the baseline by {_nats(difference)}"
     if math.isnan(difference):
         return "a binary crossentropy is not a number, so nothing shows an improvement"
@@ -211,7 +211,7 @@ def _about_baseline(
             return "a tie with the baseline is no improvement"
         if difference > 0:
             return f"worse than the baseline by {_nats(difference)}"
-        return f"{better} only, where {asked} is asked"
+        return f"{better} only, where {required} is required"
     if PAIRED_UPPER in failed:
         noise = "within the noise" if within_noise else f"not surely by {limits.min_improvement:g}"
         return f"{better}, but {noise}"
@@ -220,9 +220,9 @@ def _about_baseline(
     if within_noise:
         return (
             f"{better}, which is within the noise: the {SHOWN_CONFIDENCE:.0%} interval holds 0, and "
-            f"gate.confidence={SHOWN_CONFIDENCE:g} would ask for more"
+            f"gate.confidence={SHOWN_CONFIDENCE:g} would require more"
         )
-    return f"{better}, where {asked} is asked"
+    return f"{better}, where {required} is required"
 
 
 def _about_champion(against: AgainstChampion, max_regression: float) -> str:

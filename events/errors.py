@@ -43,7 +43,7 @@ class VersionsError(InputError):
 
 
 class ServingError(InputError):
-    """A served model cannot be asked, or its versions cannot be changed."""
+    """A served model cannot be queried, or its versions cannot be changed."""
 
 
 class ConfigError(InputError):

@@ -69,7 +69,7 @@ class Ingestion:
 
 
 def plan_sources(paths: Sequence[str], rule: SplitRule) -> tuple[list[Source], SplitRule]:
-    """Divides large files, and numbers the rows as far as the rule asks for it, which may mean to read them all once.
+    """Divides large files, and numbers the rows if the rule needs that, which may mean to read all of them once.
 
     Returns:
       The sources and the rule with its ranges resolved.

@@ -15,8 +15,8 @@ class Needs:
     """What one task needs.
 
     Attributes:
-      cpu: cores that the pod asks for; it may use more where there are.
-      memory_gb: what the pod asks for and is held to, in units of 10^9 bytes: 4.3 is 4 GiB.
+      cpu: cores that the pod requests; it may use more where there are.
+      memory_gb: what the pod requests and is limited to, in units of 10^9 bytes: 4.3 is 4 GiB.
       accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
       n_accelerators: how many of them.
       retries: how often a pod is tried again. Which ones is Argo's policy, which a pipeline spec cannot set: by Argo's

@@ -16,7 +16,7 @@ def smooth(values: Sequence[float], scale: float = SMOOTHING_EPOCHS) -> np.ndarr
     """Smooths a curve with a Gaussian, as the plotter of "Overfit and underfit" does.
 
     At the ends the Gaussian is cut off and what is left of it weighs more, so that nothing is made up beyond the data.
-    (The tutorial asks for 10 epochs as well; its plotter's kernel, exp(-(x/5)**2), is narrower whatever it is asked.)
+    (The tutorial sets 10 epochs as well; its plotter's kernel, exp(-(x/5)**2), is narrower, whatever is set.)
 
     Args:
       values: one per epoch.
@@ -168,7 +168,7 @@ def importance(score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, 
     from sklearn.metrics import log_loss
 
     return permutation_importance(
-        SimpleNamespace(fit=score),  # scikit-learn asks for a model that can be fitted, and does not fit it
+        SimpleNamespace(fit=score),  # scikit-learn wants a model that can be fitted, and does not fit it
         features,
         labels,
         scoring=lambda model, rows, labels: -log_loss(labels, score(rows), labels=[0, 1]),

@@ -32,7 +32,7 @@ FINE_TUNING = 0.03  # of the learning rate that real rows have where nothing cam
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """What came of it.
+    """The result of pretraining.
 
     Attributes:
       weights: of the network, as Keras lists them.

@@ -73,7 +73,7 @@ class Replicas:
         return rows[self.number() % self.n_local :: self.n_local] if self.n_local > 1 else rows
 
     def host_device(self):
-        """The context to work on rows in: where several devices share them, the host, lest they all be copied."""
+        """The context to work on rows in: the host, where several devices share them, so that they are not copied."""
         return tf.device("CPU:0") if self.n_local > 1 else contextlib.nullcontext()
 
     def sum(self, function, *arguments):
@@ -81,7 +81,7 @@ class Replicas:
         return self.strategy.reduce("SUM", self.strategy.run(function, arguments), axis=None)
 
     def total(self, n_rows: int):
-        """The rows of all workers, of whom this one has `n_rows`."""
+        """The number of rows of all workers, of which this one has `n_rows`."""
         if self.n_workers == 1:
             return n_rows
         return self.sum(lambda: tf.size(self.replica_slice(tf.range(n_rows)), tf.int64))
@@ -97,7 +97,7 @@ class Replicas:
     def worker_slice(self, order, start, n_in_step):
         """This worker's part of a step, of its own `order`; the step has all workers' rows from `start` on, in turn."""
         if self.n_workers == 1:
-            # Of a size that XLA can see. A loop that takes no step asks for more rows than there are.
+            # Of a size that XLA can see, and of no more rows than there are, also in a loop that takes no step.
             return tf.slice(order, [start], [min(n_in_step, order.shape[0])])
         first, stop = (-((self.worker - bound) // self.n_workers) for bound in (start, start + n_in_step))
         return order[first:stop]

@@ -28,7 +28,7 @@ from models.transform_graph import TransformGraph
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What came of training one network.
+    """The result of training one network.
 
     Attributes:
       network: the keras.Model with the weights of its best epoch.
@@ -143,7 +143,7 @@ def augmentation_for(
 
 
 def run_fn(fn_args) -> None:
-    """Trains and exports, as TFX's Trainer asks for it.
+    """Trains and exports; called by TFX's Trainer.
 
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
     `Rules`, or in place of `rules` `baseline_rules`, fields of `BaselineRules`, and `seed`; `hyperparameters`, where

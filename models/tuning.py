@@ -207,7 +207,7 @@ def make_tuner(
 
 
 def tuner_fn(fn_args):
-    """Prepares the search, as TFX's Tuner asks for it.
+    """Prepares the search; called by TFX's Tuner.
 
     Reads `custom_config`: `name`, `architecture`, `rules` and `origin` of what is tuned, `tuning`, fields of
     `TuningRules`, and `folder`, which keeps searches that were interrupted.

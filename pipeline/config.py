@@ -137,7 +137,7 @@ class GateConfig:
     """When a candidate is blessed.
 
     Attributes:
-      min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 asks for any
+      min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 for any
         improvement at all; a tie is none.
       confidence: of the two-sided interval of the difference to the baseline, paired over events, that must lie below
         -min_improvement as a whole, and of the candidate's gain over the best constant. 0 to go by the difference only.

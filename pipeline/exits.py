@@ -60,7 +60,7 @@ def _open_streams() -> None:
 
 @contextlib.contextmanager
 def _interruptible(received: list[int]) -> Iterator[None]:
-    """Makes every signal that asks a process to stop a KeyboardInterrupt, unless it is ignored, as by nohup.
+    """Turns every signal to stop into a KeyboardInterrupt, unless it is ignored, as by nohup.
 
     Args:
       received: takes the signals' numbers.

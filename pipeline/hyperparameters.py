@@ -93,7 +93,7 @@ def _keep(workspace: Workspace, text: str) -> str:
 
 
 def report(outputs: dict, trained: dict, read_json: Callable[[str], object]) -> dict | None:
-    """What a run's tuning came to; None if the candidate was not tuned.
+    """The result of a run's tuning; None if the candidate was not tuned.
 
     Args:
       outputs: node to output key to artifact.

@@ -13,7 +13,7 @@ DRIVER = os.path.join(".system", "driver_execution")
 
 
 def remove_dead(store: MetadataStore, artifacts: str) -> None:
-    """Removes what executions wrote that never came to their end, and calls them failed, as TFX does where it can.
+    """Removes what executions wrote that did not end, and marks them as failed, as TFX does where it can.
 
     Args:
       store: of a folder whose lock is held, so that no execution in it is running.

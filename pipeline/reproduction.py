@@ -1,4 +1,4 @@
-"""Whether a run can be repeated: its networks trained anew from its record, and asked of the same rows."""
+"""Whether a run can be repeated: its networks, trained again from its record, are compared on the same rows."""
 
 import dataclasses
 import json

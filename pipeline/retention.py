@@ -30,7 +30,7 @@ RECORD = (SUMMARY, CONFIG)
 
 @dataclasses.dataclass(frozen=True)
 class Freed:
-    """What a collection came to.
+    """The outcome of a collection.
 
     Attributes:
       kept: runs that keep what they made.

@@ -30,7 +30,7 @@ WORKER = "apache_beam.runners.worker.sdk_worker_main"
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What one of Beam's runners asks for.
+    """What one of Beam's runners needs.
 
     Attributes:
       name: Beam's, or the full name of a class.
@@ -61,7 +61,7 @@ def _in_image(name: str, **master: str) -> Runner:
 RUNNERS = {
     # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
     "direct": Runner("DirectRunner", IN_PROCESS | NO_PACKAGING),
-    # Beam's local job service, with worker processes: what any remote runner asks of the code, on this machine.
+    # Beam's local job service, with worker processes: what any remote runner requires of the code, on this machine.
     "portable": Runner(
         "PortableRunner",
         {

@@ -67,7 +67,7 @@ def session(
 
 
 def prepare(config) -> None:
-    """Imports the stages, sees that there is a place for what they write, and removes what killed runs left there."""
+    """Imports the stages, checks that artifacts and metadata can be written, and removes what killed runs left."""
     _import_stages(config)
     _prepare_stores(config)
 
@@ -84,10 +84,10 @@ def _import_stages(config) -> None:
 
 
 def _prepare_stores(config) -> None:
-    """Sees that there is a place for artifacts and metadata, and removes what killed runs left there.
+    """Checks that artifacts and metadata can be written, and removes what killed runs left of them.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: they cannot.
     """
     from pipeline.leftovers import remove_dead
     from pipeline.lineage import open_store

@@ -1,4 +1,4 @@
-"""What came of a run: as a table for people, as JSON for programs."""
+"""The outcome of a run: as a table for people, as JSON for programs."""
 
 import dataclasses
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""How what is served came to be: the events of a model, and the state that follows. Pure, and light to import.
+"""The events that changed what is served of a model, and the state that follows. Pure, and light to import.
 
 TF Serving is told of two models over one base path, `higgs` and `higgs-canary`, each with a list of versions. A request
 that names no version goes to the highest version that is ready under the name (core/basic_manager.cc in

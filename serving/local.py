@@ -68,10 +68,10 @@ def find(folder: str, model: Model) -> str:
     there = sorted(int(name) for name in names if name.isdecimal())
     chosen = model.version or _named(folder, model.canary) or max(there, default=0)
     if is_model or chosen not in there:
-        asked = model.version or ("the canary" if model.canary else "any version")
+        wanted = model.version or ("the canary" if model.canary else "any version")
         held = ", ".join(map(str, there)) or "none"
         raise ServingError(
-            f"A model's folder holds the version asked for. Received: {asked} in {folder}, which holds {held}. "
+            f"A model's folder holds the version that is wanted. Received: {wanted} in {folder}, which holds {held}. "
             "Push one with `higgs run`, or name another with --model-dir."
         )
     return os.path.join(folder, str(chosen))

@@ -135,7 +135,7 @@ def metrics_by_slice(result: tfma.EvalResult) -> dict[str, dict[str, float]]:
 
 
 def curl(name: str, requests: str) -> str:
-    """A command that asks a server for one event: the first of the warm-up requests."""
+    """A command that sends a server one event: the first of the warm-up requests."""
     for record in tf.data.TFRecordDataset(requests).as_numpy_iterator():
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
         if request.model_spec.signature_name == "serving_features":

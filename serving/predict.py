@@ -103,7 +103,7 @@ def predict(
 
     Raises:
       IngestionError: the file cannot be used.
-      ServingError: the model cannot be asked, or the predictions cannot be written.
+      ServingError: the model cannot be queried, or the predictions cannot be written.
     """
     labelled = events.parser.labelled
     retries = Retries(n_retries, scorer.server)

@@ -1,4 +1,4 @@
-"""What is served, and how that came to be. Reads only, and imports nothing heavy.
+"""What is served, and its history. Reads only, and imports nothing heavy.
 
     serving/models.config       what TF Serving is to load, and in its comments the history of it: one event a line
     serving/higgs/<version>/    the versions; a folder that has appeared is never renamed

@@ -113,7 +113,7 @@ def promote(base: str, version: int = 0) -> int:
     """Makes the canary the stable version, or the one that is named.
 
     Returns:
-      The stable version; the same one when asked again.
+      The stable version; the same one when called again.
 
     Raises:
       VersionsError: there is no such version, or it was not promoted for a reason.
@@ -141,7 +141,7 @@ def promote(base: str, version: int = 0) -> int:
 def roll_back(base: str, to: int = 0) -> tuple[tuple[int, ...], int]:
     """Takes the canary out of service; or else the stable version, for the one that was stable before.
 
-    Asked again, it does nothing more: further back leads `to` only.
+    Called again, it does nothing more: only `to` leads further back.
 
     Args:
       base: the folder of the model's versions.
@@ -197,7 +197,7 @@ def restore(base: str) -> tuple[tuple[int, ...], int]:
     """Undoes the last rollback, if nothing has happened since.
 
     Returns:
-      The versions restored, and the stable one; the same ones when asked again.
+      The versions restored, and the stable one; the same ones when called again.
 
     Raises:
       VersionsError: the last change was no rollback.

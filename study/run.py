@@ -29,7 +29,7 @@ def run(
       The study as `study.json` has it, and its folder.
 
     Raises:
-      ModelError: a variant asks for more rows than there are.
+      ModelError: a variant is to have more rows than there are.
     """
     rules = Rules(**config.train.rules)
     folder = os.path.join(Workspace(config).studies, title or planned.title)

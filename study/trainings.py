@@ -112,7 +112,7 @@ class Trainings:
           n_processes: that train at a time; the results do not depend on it.
 
         Raises:
-          ModelError: a variant asks for more rows than there are.
+          ModelError: a variant is to have more rows than there are.
         """
         n_rows = min(len(self._parts(fold)[0]) for fold in self._numbers())
         for variant in variants:

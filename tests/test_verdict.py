@@ -134,7 +134,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
             metrics(0.5),
             0.6,
             ANY,
-            "better than the baseline by 0.1000 nats, where any improvement is asked.",
+            "better than the baseline by 0.1000 nats, where any improvement is required.",
         ),
         ((), metrics(0.5), 0.50005, ANY, "better than the baseline by 5.0e-05 nats, where"),
         (
@@ -146,7 +146,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
         ),
         ((BCE,), metrics(0.5), 0.5, ANY, "a tie"),
         ((BCE,), metrics(0.6), 0.5, ANY, "worse than the baseline by 0.1000 nats"),
-        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is asked"),
+        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is required"),
         ((BCE,), metrics(math.nan), 0.5, ANY, "not a number"),
         (("binary_crossentropy_upper",), metrics(0.5, 0.001), 0.501, SURE, "0.0010 nats, but within the noise"),
         ((NO_SKILL,), metrics(0.5, -0.001, 0.02), 0.6, SURE, "not better than a constant"),
