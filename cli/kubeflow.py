@@ -152,7 +152,7 @@ def _change(action: str, done: str, description: str) -> None:
     @options(*SERVER_OPTIONS)
     def command(name, **server):
         with reported():
-            getattr(_connect(server), action)(name)
+            _connect(server).change(action, name)
         click.echo(f"{done}: {name}")
 
 

@@ -11,6 +11,7 @@ ENDED = (SUCCEEDED, FAILED, "SKIPPED", "CANCELED", "ERROR")
 UNKNOWN = (None, "RUNTIME_STATE_UNSPECIFIED")  # of a task that has not begun, or never will
 DRIVER = "-driver"  # ends the name of the step that prepares a task
 PAGE = 100
+CHANGES = {"pause": "disable", "resume": "enable", "delete": "delete"}  # of a schedule, in kfp's words
 
 
 class Client:
@@ -146,20 +147,10 @@ class Client:
             if not token:
                 return found
 
-    def pause(self, name: str) -> None:
-        """Lets a schedule start no runs."""
-        with self._reported(f"pause {name}"):
-            self._kfp.disable_recurring_run(self._schedule_id(name))
-
-    def resume(self, name: str) -> None:
-        """Lets a paused schedule go on."""
-        with self._reported(f"resume {name}"):
-            self._kfp.enable_recurring_run(self._schedule_id(name))
-
-    def delete(self, name: str) -> None:
-        """Deletes a schedule; its runs stay."""
-        with self._reported(f"delete {name}"):
-            self._kfp.delete_recurring_run(self._schedule_id(name))
+    def change(self, action: str, name: str) -> None:
+        """Does to a schedule what `action` says, a key of CHANGES; its runs stay."""
+        with self._reported(f"{action} {name}"):
+            getattr(self._kfp, f"{CHANGES[action]}_recurring_run")(self._schedule_id(name))
 
     def _schedule_id(self, name: str) -> str:
         schedules = self.schedules()

@@ -246,10 +246,10 @@ def test_schedules_are_found_on_every_page_and_changed_by_name(client, server, p
     for name in ("first", "second"):
         client.schedule(package, "higgs", name, {}, "0 0 3 * * *")
     assert [schedule.display_name for schedule in client.schedules()] == ["first", "second"]
-    client.pause("second")
+    client.change("pause", "second")
     assert [schedule["status"] for schedule in server.schedules.values()] == ["ENABLED", "DISABLED"]
-    client.resume("second")
-    client.delete("first")
+    client.change("resume", "second")
+    client.change("delete", "first")
     assert [schedule["display_name"] for schedule in server.schedules.values()] == ["second"]
     assert [schedule["status"] for schedule in server.schedules.values()] == ["ENABLED"]
     assert len(server.experiments) == 1
@@ -435,4 +435,4 @@ def test_schedule_of_a_known_name_is_refused_and_unknown_ones_are_listed(client,
     with pytest.raises(KubeflowError, match="Received: nightly, which exists"):
         client.schedule(package, "higgs", "nightly", {}, "0 0 3 * * *")
     with pytest.raises(KubeflowError, match=r"Received: 'daily'\. There are: nightly\."):
-        client.pause("daily")
+        client.change("pause", "daily")
