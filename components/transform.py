@@ -13,7 +13,6 @@ from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 from tfx.components.transform import component
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_beam_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
@@ -54,8 +53,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = transform_fn | tft_beam.WriteTransformFn(graph_uri)
             raw_metadata = os.path.join(graph_uri, tft.TFTransformOutput.RAW_METADATA_DIR)
             _ = DatasetMetadata(schema) | tft_beam.WriteMetadata(raw_metadata, pipeline)
-        if fileio.exists(temporary):
-            io_utils.delete_dir(temporary)
+        io_utils.delete_dir(temporary)
         seal(graph_uri)
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.dsl.io import fileio
+from tfx.utils import io_utils
 
 from events.ingestion import read_summary
 from models.architecture_words import in_words
@@ -68,7 +69,8 @@ class Sources:
 
 def describe(name: str, version: int, digest: str, sources: Sources) -> dict:
     """The card of a version, for `model_card.json`."""
-    training = json.loads(_read(f"{sources.model_run}/history.json"))["summary"] if sources.model_run else {}
+    history = f"{sources.model_run}/history.json"
+    training = json.loads(io_utils.read_string_file(history))["summary"] if sources.model_run else {}
     summary = read_summary(sources.examples) if sources.examples else {}
     metrics, confidence = read_metrics(sources.evaluation) if sources.evaluation else ({}, None)
     overall = metrics.pop(ALL_ROWS, {})
@@ -187,8 +189,3 @@ def _row(name: str, values: dict) -> list[str]:
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
-
-
-def _read(path: str) -> str:
-    with fileio.open(path) as file:
-        return file.read()
