@@ -53,7 +53,8 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 class Executor(executor.Executor):
     """Evaluates a candidate and a baseline, and blesses the candidate or not.
 
-    Nothing of TFX's executor is left; its entrypoint on Kubeflow knows by the class whose blessing it has to complete.
+    It is a subclass of TFX's executor, none of whose work it uses, because TFX's entrypoint on Kubeflow completes the
+    blessings of that class only.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class Driver(driver.FileBasedDriver):
     """Finds the newest span as TFX's driver does; knows the files by their content instead of their sizes and times."""
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *others, **named) -> dict[str, Any]:
-        """Adds to what the component was told what the cache's key and the executor need to know of the files."""
+        """Adds the fingerprint of the files to the component's properties, for the cache's key and the executor."""
         resolved = super().resolve_exec_properties(exec_properties, *others, **named)
         resolved[FINGERPRINT_PROPERTY_NAME] = _fingerprint(_input_paths(resolved))
         return resolved

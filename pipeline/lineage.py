@@ -36,7 +36,7 @@ class Execution:
       seconds: from its registration to its end; 0 for a cached one.
       cached: whether its outputs were taken from an earlier run.
       outputs: output key to the artifact.
-      parameters: what the stage was told, name to text.
+      parameters: the stage's settings, name to text.
     """
 
     id: int

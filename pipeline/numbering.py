@@ -1,9 +1,8 @@
 """Numbers of executions, none of which stands for two in one artifacts folder.
 
-TFX calls the folder that a stage writes to after its execution's number in ML Metadata. Where the metadata was lost or
-restored, or is another's than that of earlier runs, it counts anew, and a stage would write to a folder that is full:
-the next ones read old shards and new ones. So numbers that an artifacts folder knows already are passed over, which
-leaves what is there to whose it is.
+TFX names the folder that a stage writes to by its execution's number in ML Metadata. Where the metadata was lost,
+restored or replaced, it counts anew, and a stage would write to a folder with files in it: the next ones would read old
+shards beside new ones. So numbers that an artifacts folder has already are passed over, and earlier files stay apart.
 """
 
 import os

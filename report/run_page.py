@@ -94,7 +94,7 @@ def _verdict(verdict: dict, origin: str) -> dict:
 
 
 def _differences(verdict: dict) -> Table:
-    """The candidate against whatever it had to hold its own against."""
+    """The candidate's differences to the baseline and, if there is one, to the champion."""
     rivals = {"baseline": verdict}
     if champion := verdict.get("champion"):
         rivals[f"champion: version {champion['number']}, which is served"] = champion

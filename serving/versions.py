@@ -252,7 +252,7 @@ def _is_whole(base: str, state: Served, version: int) -> bool:
 
 
 def _to_retire(state: Served, keep: int) -> tuple[int, ...]:
-    """The oldest versions, down to `keep`; none that is named, was until just now, or is the way back."""
+    """The oldest versions, down to `keep`; none that is listed, was until just now, or is next in a rollback."""
     there = [version for version in state.pushed if version not in state.retired]
     lately = _now(-SETTLED_S)
     needed = {*state.listed, state.previous, *(v for v, at in state.unlisted.items() if at >= lately)}
