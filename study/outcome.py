@@ -135,7 +135,7 @@ def _columns(baseline: str, correction: str, is_wide: bool) -> dict[str, Callabl
         "val": lambda entry: _spread(entry["val"]),
         "eval": lambda entry: _spread(entry["eval"]) if is_wide else f"{entry['eval']['mean']:.4f}",
         "AUC": lambda entry: f"{entry['auc']['mean']:.4f}",
-        f"difference\nto {baseline}": lambda entry: f"{entry['difference']:+.4f}",
+        f"minus\n{baseline}": lambda entry: f"{entry['difference']:+.4f}",
         "interval,\nthese networks": lambda entry: _span(entry["interval"]),
         "interval,\nwith seeds": lambda entry: _span(entry["interval_with_seeds"]),
         f"p\n({correction})": lambda entry: "" if entry["p_adjusted"] is None else f"{entry['p_adjusted']:.2g}",
