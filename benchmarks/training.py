@@ -58,7 +58,7 @@ def measure(side: str, name: str, path: str | None, n_rows: int) -> dict:
     from benchmarks import tutorial
     from benchmarks.limits import product_flops
     from models.architectures import named
-    from models.callbacks import Board
+    from models.callbacks import TensorBoardLogger
     from models.networks import build
     from models.rules import Rules
     from models.training import fit
@@ -76,7 +76,7 @@ def measure(side: str, name: str, path: str | None, n_rows: int) -> dict:
             callbacks = [keras.callbacks.TensorBoard(folder, write_graph=False), clock]
             bce = tutorial.fit(network, rules, train, val, callbacks)["val_binary_crossentropy"][-1]
         else:
-            training = fit(architecture, rules, train, val, [Board(folder), clock])
+            training = fit(architecture, rules, train, val, [TensorBoardLogger(folder), clock])
             network, bce = training.network, training.history["val_bce"][-1]
     seconds = (ends[-1] - ends[0]) / (len(ends) - 1)
     return {

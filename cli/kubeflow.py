@@ -1,13 +1,13 @@
 """`higgs kubeflow`: the pipeline on Kubeflow Pipelines 2."""
 
 import datetime
-import functools
 import os
 import re
 import tempfile
 
 import click
 
+from cli.options import options, short_for
 from kubeflow.releases import NEWEST, RELEASES
 from pipeline.exits import reported
 from pipeline.names import check_name
@@ -23,22 +23,17 @@ def kubeflow():
     """
 
 
-def _setting(key: str, parameter: str = "") -> dict:
-    at_run_time = f" Run-time parameter {parameter}." if parameter else ""
-    return {"metavar": "VALUE", "default": None, "help": f"Short for --set {key}=VALUE.{at_run_time}"}
-
-
 PIPELINE_OPTIONS = (
     click.option("--image", metavar="NAME", required=True, envvar="HIGGS_IMAGE", help="The image of every task."),
     click.option(
         "--data", metavar="PATH", required=True, help="The rows, as a pod sees them. Run-time parameter data."
     ),
     click.option("--simulated", is_flag=True, help="The rows are simulated. Run-time parameter origin."),
-    click.option("--architecture", **_setting("train.architecture", "architecture")),
+    click.option("--architecture", **short_for("train.architecture", "architecture")),
     click.option("--tune", is_flag=True, help="Look for better hyperparameters first: --set tuner.enabled=true."),
-    click.option("--epochs", **_setting("train.epochs", "epochs")),
-    click.option("--min-improvement", **_setting("gate.min_improvement", "min_improvement")),
-    click.option("--confidence", **_setting("gate.confidence", "confidence")),
+    click.option("--epochs", **short_for("train.epochs", "epochs")),
+    click.option("--min-improvement", **short_for("gate.min_improvement", "min_improvement")),
+    click.option("--confidence", **short_for("gate.confidence", "confidence")),
     click.option(
         "--output", metavar="FOLDER", default="/mnt/higgs", show_default=True, help="Where models are pushed."
     ),
@@ -80,11 +75,6 @@ RUN_OPTIONS = (
         help="Artifacts go below, by pipeline and run: minio://, s3:// or gs://. [the cluster's own]",
     ),
 )
-
-
-def options(*several):
-    """The decorator that adds options to a command, in order."""
-    return lambda command: functools.reduce(lambda function, option: option(function), reversed(several), command)
 
 
 @kubeflow.command(name="compile")
@@ -162,7 +152,7 @@ def _change(action: str, done: str, description: str) -> None:
     @options(*SERVER_OPTIONS)
     def command(name, **server):
         with reported():
-            getattr(_connect(server), action)(name)
+            _connect(server).change(action, name)
         click.echo(f"{done}: {name}")
 
 

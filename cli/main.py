@@ -7,7 +7,7 @@ import click
 
 from cli.kubeflow import kubeflow
 from cli.options import DEFAULT_ROWS, configure, session_options
-from cli.report import report, report_run, tensorboard
+from cli.report import report, report_run, tensorboard, warned_of
 from cli.runs import runs
 from cli.serving import predict, serving
 from cli.study import study
@@ -46,22 +46,13 @@ def run(data, simulate, verbose, **options):
                 return
             outcome = summary.summarize(config, name)
             outcome["report"] = report_run(config, outcome)
-            _free(config)
+            if config.keep:
+                with warned_of("What older runs made could not be removed"):
+                    from pipeline.retention import collect
+
+                    collect(config, config.keep)
         summary.show(outcome)
     sys.exit(BLESSED if outcome["verdict"]["blessed"] else NOT_BLESSED)
-
-
-def _free(config) -> None:
-    """Removes what older runs made, as far as the configuration says; what cannot be costs a warning, not the run."""
-    if not config.keep:
-        return
-    from pipeline.console import LOGGER
-    from pipeline.retention import collect
-
-    try:
-        collect(config, config.keep)
-    except Exception as error:
-        LOGGER.warning("What older runs made could not be removed: %s", error, exc_info=True)
 
 
 @cli.group()

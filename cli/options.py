@@ -1,6 +1,7 @@
 """The options that the commands on rows have in common."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import click
@@ -13,11 +14,19 @@ SECTIONS |= {"eval_rows": "data", "val_rows": "data", "bad_rows": "data"}
 SECTIONS |= {"enabled": "tuner", "hyperparameters": "tuner"}
 
 
-def _short_for(key: str) -> dict:
-    return {"metavar": "VALUE", "help": f"Short for --set {key}=VALUE.", "default": None}
+def short_for(key: str, parameter: str = "") -> dict:
+    """What click has to know of an option for a setting, which on Kubeflow may be a run-time parameter."""
+    at_run_time = f" Run-time parameter {parameter}." if parameter else ""
+    return {"metavar": "VALUE", "help": f"Short for --set {key}=VALUE.{at_run_time}", "default": None}
 
 
-_OPTIONS = (
+def options(*several: Callable) -> Callable:
+    """The decorator that adds options to a command, in order."""
+    return lambda command: functools.reduce(lambda function, option: option(function), reversed(several), command)
+
+
+# Of the commands on rows: those of `configure`, the rows, and --verbose.
+session_options = options(
     click.option(
         "--data", metavar="PATH", help="A file, a folder or a glob of .csv and .csv.gz, with or without header."
     ),
@@ -29,9 +38,9 @@ _OPTIONS = (
         metavar="[ROWS]",
         help=f"Use simulated rows instead, {DEFAULT_ROWS:,} unless told.",
     ),
-    click.option("--epochs", **_short_for("train.epochs")),
-    click.option("--patience", **_short_for("train.patience")),
-    click.option("--seed", **_short_for("train.seed")),
+    click.option("--epochs", **short_for("train.epochs")),
+    click.option("--patience", **short_for("train.patience")),
+    click.option("--seed", **short_for("train.seed")),
     click.option(
         "--eval-rows", metavar="START:STOP", help="Rows to judge by: :1000 the first, -9: the last. [by hash]"
     ),
@@ -50,13 +59,6 @@ _OPTIONS = (
     click.option("--no-cache", is_flag=True, help="Run every stage, changed or not."),
     click.option("--verbose", is_flag=True, help="Show what TensorFlow, Beam and TFX log, too."),
 )
-
-
-def session_options(command: Callable) -> Callable:
-    """Gives a click command the options of the rows, of `configure`, and `--verbose`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def configure(beam_args: tuple = (), settings: tuple = (), no_cache: bool = False, **options):

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import click
 
@@ -16,7 +16,7 @@ from pipeline.exits import reported
 @click.option("--to", "path", metavar="FILE.html", help="Where to write the page. [beside the results]")
 @click.option("--metadata", metavar="URL", help="Where the run kept its metadata, if it is MySQL with a password.")
 def report(output, name, study, path, metadata):
-    """Writes what came of a run, or of a study, as one page that opens offline, and its figures as pictures."""
+    """Writes the results of a run, or of a study, as one page that opens offline, and its figures as pictures."""
     if study and name:
         raise click.UsageError("A page is of a run or of a study. Received: both. Use --run or --study.")
     with reported():
@@ -46,27 +46,29 @@ def tensorboard(outputs, port, host):
 def report_run(config, summary: dict) -> str:
     """The path of the page of a run that has just ended; a page that cannot be made costs a warning, not the run."""
 
-    def make() -> str:
+    with warned_of("The report could not be made"):
         from report import run_page
 
         return run_page.write(config, summary)
-
-    return _attempt(make)
+    return "not made"
 
 
 def report_study(folder: str) -> str:
-    """The same of a study that has just ended."""
-    return _attempt(lambda: _study(folder, None))
+    """The path of the page of a study that has just ended, likewise."""
+    with warned_of("The report could not be made"):
+        return _study(folder, None)
+    return "not made"
 
 
-def _attempt(make: Callable[[], str]) -> str:
+@contextlib.contextmanager
+def warned_of(what: str) -> Iterator[None]:
+    """Makes an error a warning, for what comes after a run and must not change how that ends."""
     from pipeline.console import LOGGER
 
     try:
-        return make()
+        yield
     except Exception as error:
-        LOGGER.warning("The report could not be made: %s", error, exc_info=True)
-        return "not made"
+        LOGGER.warning("%s: %s", what, error, exc_info=True)
 
 
 def _study(folder: str, path: str | None) -> str:
@@ -84,9 +86,9 @@ def _run(output: str, name: str | None, path: str | None, metadata: str | None) 
 
     from pipeline.console import logged
     from pipeline.database import reach
-    from pipeline.places import Places
+    from pipeline.workspace import Workspace
 
-    with logged(os.path.join(Places(config).logs, "report.log"), False, reach(config.metadata)):
+    with logged(os.path.join(Workspace(config).logs, "report.log"), False, reach(config.metadata)):
         from report import run_page
 
         return run_page.write(config, summary, path)

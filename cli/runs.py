@@ -12,16 +12,13 @@ from pipeline.exits import NOT_BLESSED, RESUMED, reported
 
 @click.group()
 def runs():
-    """Runs that have ended: what came of them, what they keep, and whether they can be repeated.
+    """Runs that have ended: their results, what they keep, and whether they can be repeated.
 
     RUN is a run's name as `list` shows it, or how that begins.
     """
 
 
-def _output(command):
-    return click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")(command)
-
-
+_output = click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")
 _metadata = click.option("--metadata", metavar="URL", help="Where the runs keep metadata, if that needs a password.")
 
 
@@ -39,7 +36,7 @@ def list_runs(output):
 @click.argument("run", required=False)
 @_output
 def show(run, output):
-    """Shows what RUN, or else the newest, was made of and came to."""
+    """Shows the settings, data and results of RUN, or else of the newest."""
     with reported():
         from cli.runs_tables import describe
         from pipeline.run_records import find_run
@@ -114,12 +111,12 @@ def _changing(output: str, metadata: str | None) -> Iterator:
 
         from pipeline.console import logged
         from pipeline.database import reach
-        from pipeline.places import Places
+        from pipeline.workspace import Workspace
 
-        places = Places(config)
-        log = os.path.join(places.logs, "gc.log")
-        with places.locked(), logged(log, False, reach(config.metadata)):
-            places.remove_unfinished()
+        workspace = Workspace(config)
+        log = os.path.join(workspace.logs, "gc.log")
+        with workspace.locked(), logged(log, False, reach(config.metadata)):
+            workspace.remove_unfinished()
             yield config
 
 

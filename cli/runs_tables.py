@@ -37,7 +37,7 @@ def _row(folder: Path, summary: dict) -> tuple[str, ...]:
         _number(candidate["eval"]["auc"], ".3f"),
         "blessed" if summary["verdict"]["blessed"] else "refused",
         os.path.basename(summary["pushed_to"]),
-        f"{_seconds(summary):.0f}",
+        f"{sum(stage['seconds'] for stage in summary['stages']):.0f}",
         _changed(summary),
     )
 
@@ -51,15 +51,11 @@ def _number(value: float | None, form: str = ".4f") -> str:
     return "n/a" if value is None else format(value, form)
 
 
-def _seconds(summary: dict) -> float:
-    """Of the stages that ran."""
-    return sum(stage["seconds"] for stage in summary["stages"])
-
-
 def describe(folder: Path) -> str:
     """A run's record for people."""
     summary, config = read_json(folder / SUMMARY), read_json(folder / CONFIG)
     verdict, version = summary["verdict"], os.path.basename(summary["pushed_to"])
+    evaluation = Path(summary["evaluation"])
     state = _state(summary, int(version)) if version else ""
     facts = [
         ("run", folder.name),
@@ -68,26 +64,19 @@ def describe(folder: Path) -> str:
         *((f"SHA-256 of {os.path.basename(path)}", digest) for path, digest in summary.get("digests", {}).items()),
         *((name, _network(model)) for name, model in summary["models"].items()),
         ("verdict", f"{'blessed' if verdict['blessed'] else 'refused'}: {verdict['reason']}"),
-        ("difference", f"{_difference(verdict['difference'], verdict['interval'])} to the baseline"),
+        ("difference", f"{_difference(verdict)} to the baseline"),
         ("version", f"{version}, {state}" if state else version or "none"),
         ("push", summary.get("push", "")),
-        (
-            "changed settings",
-            " ".join(f"{name}={as_text(value)}" for name, value in summary.get("settings", {}).items()),
-        ),
+        ("changed settings", _changed(summary)),
         ("stages", ", ".join(_stage(stage) for stage in summary["stages"])),
         ("packages", ", ".join(f"{name} {number}" for name, number in summary["versions"].items())),
         ("commit", summary.get("commit", "")),
-        ("artifacts", _root(summary["evaluation"]) if os.path.isdir(summary["evaluation"]) else "removed"),
+        # The folder that artifacts lie in, as stage/output/number.
+        ("artifacts", str(evaluation.parents[2]) if evaluation.is_dir() else "removed"),
         ("report", str(folder / "report.html") if (folder / "report.html").exists() else "removed"),
         ("every setting", f"{folder / CONFIG} ({len(flatten(config))})"),
     ]
     return aligned(*((name, text) for name, text in facts if text))
-
-
-def _root(artifact: str) -> str:
-    """The folder that an artifact lies in, as stage/output/number."""
-    return str(Path(artifact).parents[2])
 
 
 def _state(summary: dict, version: int) -> str:
@@ -111,12 +100,10 @@ def _stage(stage: dict) -> str:
     return f"{stage['name']} {'cached' if stage['cached'] else format(stage['seconds'], '.1f') + ' s'}"
 
 
-def _difference(value: float | None, interval: list | None = None) -> str:
-    if value is None:
-        return "n/a"
-    return f"{value:+.4f}" + (
-        f" ({interval[0]:+.4f} to {interval[1]:+.4f})" if interval and None not in interval else ""
-    )
+def _difference(verdict: dict) -> str:
+    low, high = verdict["interval"]
+    interval = "" if None in (low, high) else f" ({low:+.4f} to {high:+.4f})"
+    return "n/a" if verdict["difference"] is None else f"{verdict['difference']:+.4f}{interval}"
 
 
 def compare(first: Path, second: Path) -> str:

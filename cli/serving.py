@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import click
 
-from events.listing import stem
+from cli.options import options
+from events.listing import is_remote, stem
 from pipeline.exits import reported
 
 
@@ -36,9 +37,9 @@ def predict(events, url, grpc, model_dir, to, name, version, canary, batch_size,
     """
     given = [option for option, value in (("--url", url), ("--grpc", grpc), ("--model-dir", model_dir)) if value]
     if len(given) > 1:
-        raise click.UsageError(f"One model is asked. Received: {' and '.join(given)}. Drop all but one.")
+        raise click.UsageError(f"Predictions are of one model. Received: {' and '.join(given)}. Drop all but one.")
     if version and canary:
-        raise click.UsageError(f"One version is asked. Received: --version {version} and --canary. Drop one.")
+        raise click.UsageError(f"Predictions are of one version. Received: --version {version} and --canary. Drop one.")
     to = to or f"{stem(os.path.basename(events))}.predictions.csv"
     with reported(), _quiet():
         from events.provenance import is_simulated
@@ -90,13 +91,14 @@ def serving():
     """The served versions: which there are, which is stable, and the way back."""
 
 
-def _options(command):
-    command = click.option("--model", default="higgs", show_default=True, metavar="NAME", help="The model.")(command)
-    return click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs.")(command)
+_options = options(
+    click.option("--output", default="runs", show_default=True, metavar="FOLDER", help="Of the runs."),
+    click.option("--model", default="higgs", show_default=True, metavar="NAME", help="The model."),
+)
 
 
 def _base(output: str, model: str) -> str:
-    return os.path.join(output if "://" in output else os.path.abspath(output), "serving", model)
+    return os.path.join(output if is_remote(output) else os.path.abspath(output), "serving", model)
 
 
 @serving.command()

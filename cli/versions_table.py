@@ -1,9 +1,8 @@
 """The table of `higgs serving status`."""
 
 from cli.columns import aligned
-from serving import served
 from serving.history import Event
-from serving.serving_lock import nothing_pushed
+from serving.versions import read_pushed
 
 HEAD = ("version", "state", "pushed (UTC)", "architecture", "trained on", "eval BCE", "AUC", "run")
 
@@ -14,9 +13,7 @@ def describe(base: str) -> str:
     Raises:
       VersionsError: nothing was pushed there, or models.config is not ours.
     """
-    state = served.read(base)
-    if not state.stable:
-        raise nothing_pushed(base)
+    state = read_pushed(base)
     rows = [_row(version, state.state(version), push) for version, push in sorted(state.pushed.items(), reverse=True)]
     return aligned(HEAD, *rows)
 

@@ -19,7 +19,7 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     MetricThreshold,
     SlicingSpec,
 )
-from tfx.dsl.io import fileio
+from tfx.utils import io_utils
 
 from components.event_metrics import CHAMPION, CHAMPION_METRICS, METRICS, OVER_CHAMPION, ChampionMetric, EventMetric
 from events.errors import ChampionError
@@ -81,10 +81,8 @@ def check_answers(champion: Version, candidate_folder: str, signatures: Iterable
 
 
 def _signatures(folder: str):
-    model = saved_model_pb2.SavedModel()
-    with fileio.open(os.path.join(folder, "saved_model.pb"), "rb") as file:  # the candidate's may be anywhere
-        model.ParseFromString(file.read())
-    return model.meta_graphs[0].signature_def
+    content = io_utils.read_bytes_file(os.path.join(folder, "saved_model.pb"))  # the candidate's may be anywhere
+    return saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
 
 
 def with_champion(config: EvalConfig, max_regression: float) -> EvalConfig:

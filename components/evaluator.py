@@ -16,11 +16,12 @@ from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import base_driver, executor_spec
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.proto.orchestration import driver_output_pb2
-from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils, proto_utils
 
 from components import champion as champions
+from components.contracts import Artifacts, with_parameters
 from components.event_metrics import CHAMPION
 from components.sealed import model_path
 from components.slicing import extractors
@@ -35,7 +36,7 @@ SERVING, MAX_REGRESSION, MAY_KNOW_EVAL = "serving", "max_regression", "may_know_
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Looks for the champion before the cache is asked, so that an evaluation is cached while it is the same."""
+    """Looks for the champion before the cache is consulted: an evaluation is valid as long as it is the same."""
 
     def __init__(self, metadata_handle):
         base_driver.BaseDriver.__init__(self, metadata_handle)
@@ -52,15 +53,11 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 class Executor(executor.Executor):
     """Evaluates a candidate and a baseline, and blesses the candidate or not.
 
-    Nothing of TFX's executor is left; its entrypoint on Kubeflow knows by the class whose blessing it has to complete.
+    It is a subclass of TFX's executor, none of whose work it uses, because TFX's entrypoint on Kubeflow completes the
+    blessings of that class only.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """See `HiggsEvaluator`.
 
         Raises:
@@ -74,8 +71,7 @@ class Executor(executor.Executor):
                 "Connect the baseline Trainer's model to the Evaluator's baseline_model."
             )
         self._log_startup(input_dict, output_dict, exec_properties)
-        config = EvalConfig()
-        proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
+        config = proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], EvalConfig())
         config = update_eval_config_with_defaults(config, has_baseline=True)
         verify_eval_config(config)
         folders = {
@@ -130,8 +126,8 @@ def _writers(folder: str, config: EvalConfig, locations: dict[str, str]) -> list
     ]
 
 
-def _examples(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> ExampleBlocks:
-    """The examples of all splits asked for."""
+def _examples(input_dict: Artifacts, exec_properties: dict[str, Any]) -> ExampleBlocks:
+    """The examples of all requested splits."""
     schema_uri = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
     artifacts = input_dict[standard_component_specs.EXAMPLES_KEY]
     splits = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
@@ -140,28 +136,13 @@ def _examples(input_dict: dict[str, list[types.Artifact]], exec_properties: dict
     return ExampleBlocks([io_utils.all_files_pattern(uri) for uri in uris], schema=schema)
 
 
-def _bless(
-    blessing: types.Artifact,
-    verdict: Verdict,
-    input_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
-) -> None:
-    """Writes the decision, and whose it is, as TFX has them, and the verdict."""
-    for key, uri_property, id_property in (
-        (
-            standard_component_specs.MODEL_KEY,
-            constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
-            constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
-        ),
-        (
-            standard_component_specs.BASELINE_MODEL_KEY,
-            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
-            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
-        ),
-    ):
-        model = artifact_utils.get_single_instance(input_dict[key])
-        blessing.set_string_custom_property(uri_property, model.uri)
-        blessing.set_int_custom_property(id_property, model.id)
+def _bless(blessing: types.Artifact, verdict: Verdict, input_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+    """Writes the decision and which models it is about, as TFX does, and the verdict."""
+    [candidate], [baseline] = (input_dict[MODELS[is_baseline]] for is_baseline in (False, True))
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, candidate.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, candidate.id)
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
     if "current_component_id" in exec_properties:
         blessing.set_string_custom_property("component_id", exec_properties["current_component_id"])
     blessing.set_string_custom_property(VERDICT_PROPERTY, verdict.to_json())
@@ -171,14 +152,7 @@ def _bless(
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
 
 
-class _Spec(standard_component_specs.EvaluatorSpec):
-    PARAMETERS = {  # noqa: RUF012 - TFX's own form
-        **standard_component_specs.EvaluatorSpec.PARAMETERS,
-        SERVING: component_spec.ExecutionParameter(type=str),
-        MAX_REGRESSION: component_spec.ExecutionParameter(type=float),
-        MAY_KNOW_EVAL: component_spec.ExecutionParameter(type=int),
-        "code": component_spec.ExecutionParameter(type=str),
-    }
+PARAMETERS = {SERVING: str, MAX_REGRESSION: float, MAY_KNOW_EVAL: int, "code": str}
 
 
 class HiggsEvaluator(component.Evaluator):
@@ -187,7 +161,7 @@ class HiggsEvaluator(component.Evaluator):
     The verdict is a property of `blessing`, see `components.verdict`.
     """
 
-    SPEC_CLASS = _Spec
+    SPEC_CLASS = with_parameters(standard_component_specs.EvaluatorSpec, **PARAMETERS)
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
     DRIVER_CLASS = Driver
 
@@ -219,7 +193,7 @@ class HiggsEvaluator(component.Evaluator):
             by hash, by which a row never moves. Such a champion looks better than it is, so that too much is refused.
           code: a digest of the code, so that other code never meets this code's cached result.
         """
-        spec = _Spec(
+        spec = self.SPEC_CLASS(
             examples=examples,
             model=model,
             baseline_model=baseline_model,

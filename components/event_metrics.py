@@ -32,7 +32,7 @@ METRICS = {
     "mean_label": lambda sums, _: sums.signal / sums.n if sums.n else float("nan"),
     "mean_prediction": lambda sums, _: sums.mean(sums.predicted),
     "example_count": lambda sums, _: float(sums.n),
-    # What TFMA does not have: by how much at most the model loses more than the best constant, in nats.
+    # Not in TFMA: the upper confidence bound of the model's loss minus the best constant's, in nats.
     NO_SKILL: lambda sums, confidence: sums.over_no_skill.interval(confidence)[1],
 }
 
@@ -104,7 +104,7 @@ class _SumDifferences(_Combine):
 class _Metric(tfma.metrics.Metric, abc.ABC):
     """A function of sums; TFMA computes the sums once for all metrics that share them."""
 
-    _IS_DIFF = False  # in TFMA's sense: whether it is of a candidate against the baseline
+    _IS_DIFF = False  # in TFMA's sense: whether it compares a candidate with the baseline
 
     def __init__(self, name: str, confidence: float):
         super().__init__(self._create_computations, name=name, confidence=confidence)

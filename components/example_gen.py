@@ -10,7 +10,6 @@ from typing import Any
 
 import apache_beam as beam
 from google.protobuf import json_format, struct_pb2
-from tfx import types
 from tfx.components.example_gen import component, driver
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.components.util import examples_utils
@@ -19,6 +18,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
+from components.contracts import Artifacts
 from events.errors import IngestionError, ingestion_errors
 from events.fingerprint import fingerprint, is_fingerprint
 from events.ingestion import STOP, IngestFile, Ingestion, check_splits, plan_sources, read_summary
@@ -35,7 +35,7 @@ class Driver(driver.FileBasedDriver):
     """Finds the newest span as TFX's driver does; knows the files by their content instead of their sizes and times."""
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *others, **named) -> dict[str, Any]:
-        """Adds to what the component was told what the cache's key and the executor need to know of the files."""
+        """Adds the fingerprint of the files to the component's properties, for the cache's key and the executor."""
         resolved = super().resolve_exec_properties(exec_properties, *others, **named)
         resolved[FINGERPRINT_PROPERTY_NAME] = _fingerprint(_input_paths(resolved))
         return resolved
@@ -44,12 +44,7 @@ class Driver(driver.FileBasedDriver):
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Reads the files that the driver resolved and writes the Examples artifact."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """See `HiggsExampleGen`.
 
         Raises:
@@ -117,7 +112,7 @@ class HiggsExampleGen(component.FileBasedExampleGen):
           pattern: the files below it, by glob; `{SPAN}` and `{VERSION}` as in TFX.
           columns: the names of the columns, the label first. A header must name the same ones, in any order.
           weights: rows by split name, in proportion.
-          row_ranges: split name to `START:STOP`, for splits given by place instead; see `SplitRule`.
+          row_ranges: split name to `START:STOP`, for splits given by position instead; see `SplitRule`.
           bad_rows: `stop` at the first bad row, or `quarantine` them beside the examples.
           origin: `real` or `simulated`, kept as a property of the artifact.
           code: a digest of the code, so that other code never meets this code's cached result.
@@ -145,16 +140,16 @@ class HiggsExampleGen(component.FileBasedExampleGen):
 
 
 def _custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    config = example_gen_pb2.CustomConfig()
-    proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
+    text = exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY]
+    config = proto_utils.json_to_proto(text, example_gen_pb2.CustomConfig())
     settings = struct_pb2.Struct()
     config.custom_config.Unpack(settings)
     return json_format.MessageToDict(settings)
 
 
 def _split_weights(exec_properties: dict[str, Any]) -> tuple[tuple[str, int], ...]:
-    output = example_gen_pb2.Output()
-    proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], output)
+    text = exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY]
+    output = proto_utils.json_to_proto(text, example_gen_pb2.Output())
     return tuple((split.name, split.hash_buckets) for split in output.split_config.splits)
 
 

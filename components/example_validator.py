@@ -6,15 +6,16 @@ The stock component writes anomalies down and lets training begin all the same.
 import os
 
 from google.protobuf import text_format
+from tensorflow_data_validation.utils.anomalies_util import load_anomalies_binary
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import component, executor
 from tfx.dsl.components.base import executor_spec
-from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import json_utils
 
+from components.contracts import with_parameters
 from events.errors import AnomalyError
 from events.seals import check_seal
 
@@ -30,11 +31,10 @@ class Executor(executor.Executor):
         check_seal(statistics.uri)
         result = super().Do(input_dict, output_dict, exec_properties)
         [artifact] = output_dict[standard_component_specs.ANOMALIES_KEY]
-        found = [
-            f"{split}: {text}"
-            for split in artifact_utils.decode_split_names(artifact.split_names)
-            for text in describe(read_anomalies(artifact_utils.get_split_uri([artifact], split)))
-        ]
+        found = []
+        for split in artifact_utils.decode_split_names(artifact.split_names):
+            path = os.path.join(artifact_utils.get_split_uri([artifact], split), executor.DEFAULT_FILE_NAME)
+            found += [f"{split}: {text}" for text in describe(load_anomalies_binary(path))]
         if found:
             more = f" and {len(found) - N_SHOWN} more" if len(found) > N_SHOWN else ""
             raise AnomalyError(
@@ -44,17 +44,10 @@ class Executor(executor.Executor):
         return result
 
 
-class _Spec(standard_component_specs.ExampleValidatorSpec):
-    PARAMETERS = {  # noqa: RUF012 - TFX's own form
-        **standard_component_specs.ExampleValidatorSpec.PARAMETERS,
-        "code": component_spec.ExecutionParameter(type=str),
-    }
-
-
 class HiggsExampleValidator(component.ExampleValidator):
     """See `tfx.components.ExampleValidator`; its executor raises `AnomalyError` where that one only reports."""
 
-    SPEC_CLASS = _Spec
+    SPEC_CLASS = with_parameters(standard_component_specs.ExampleValidatorSpec, code=str)
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, statistics: BaseChannel, schema: BaseChannel, code: str = ""):
@@ -65,7 +58,7 @@ class HiggsExampleValidator(component.ExampleValidator):
           schema: what the data must fit.
           code: a digest of the code, so that other code never meets this code's cached result.
         """
-        spec = _Spec(
+        spec = self.SPEC_CLASS(
             statistics=statistics,
             schema=schema,
             exclude_splits=json_utils.dumps([]),
@@ -73,14 +66,6 @@ class HiggsExampleValidator(component.ExampleValidator):
             anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
         )
         super(component.ExampleValidator, self).__init__(spec=spec)
-
-
-def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
-    """Reads what the stock executor wrote for one split."""
-    anomalies = anomalies_pb2.Anomalies()
-    with fileio.open(os.path.join(split_uri, executor.DEFAULT_FILE_NAME), "rb") as file:
-        anomalies.ParseFromString(file.read())
-    return anomalies
 
 
 def describe(anomalies: anomalies_pb2.Anomalies) -> list[str]:

@@ -52,7 +52,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _mark(blessing: types.Artifact, blessed: bool) -> None:
-    """Says so in the property that Pusher reads, and in a file, as TFX's InfraValidator does."""
+    """Records the decision in the property that Pusher reads and in a file, as TFX's InfraValidator does."""
     blessing.set_int_custom_property(BLESSED_PROPERTY, int(blessed))
     io_utils.write_string_file(os.path.join(blessing.uri, "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED"), "")
 

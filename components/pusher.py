@@ -21,7 +21,7 @@ from tfx.types.standard_component_specs import PusherSpec
 from tfx.utils import json_utils, path_utils, proto_utils
 
 from components.infra_validator import HAS_MODEL_PROPERTY
-from components.sealed import model_path, servable_path
+from components.sealed import model_path
 from events import files, trained_rows
 from events.errors import UnservableModelError
 from events.ingestion import read_summary
@@ -29,7 +29,7 @@ from serving import model_card, served, server, versions
 from serving.history import CANARY_SUFFIX
 
 EVALUATION = "evaluation"
-NOTE_PROPERTY = "note"  # of the PushedModel: what came of a blessed model, in a sentence
+NOTE_PROPERTY = "note"  # of the PushedModel: what became of a blessed model, in a sentence
 LOGGER = logging.getLogger("higgs.pusher")
 
 
@@ -40,16 +40,15 @@ class Executor(executor.Executor):
         """Pushes the model if it is blessed; not if it is served already, or was rolled back.
 
         Raises:
-          UnservableModelError: a server was to be asked, and could not load it.
+          UnservableModelError: the server that is queried could not load it.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         [pushed] = output_dict[keys.PUSHED_MODEL_KEY]
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties[keys.PUSH_DESTINATION_KEY], destination)
-        base = destination.filesystem.base_directory
+        text = exec_properties[keys.PUSH_DESTINATION_KEY]
+        base = proto_utils.json_to_proto(text, pusher_pb2.PushDestination()).filesystem.base_directory
         settings = json_utils.loads(exec_properties.get(keys.CUSTOM_CONFIG_KEY) or "{}")
         verdict = self._verdict(input_dict)
         sources = self._sources(input_dict, settings.get("origin", "unknown"), verdict.get("reason", ""))
@@ -78,7 +77,7 @@ class Executor(executor.Executor):
         """
         for blessing in input_dict.get(keys.INFRA_BLESSING_KEY, []):
             if blessing.get_int_custom_property(HAS_MODEL_PROPERTY):
-                return servable_path(blessing)
+                return model_path(blessing, path_utils.stamped_model_path)
         [model] = input_dict[keys.MODEL_KEY]
         return model_path(model)
 

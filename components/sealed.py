@@ -5,22 +5,16 @@ from tfx.utils import path_utils
 from events.seals import IN_MODEL, check_seal
 
 
-def model_path(model) -> str:
-    """The folder of a model's SavedModel.
+def model_path(artifact, path_of=path_utils.serving_model_path) -> str:
+    """The folder of a SavedModel.
 
     Args:
-      model: the artifact, TFX's or ML Metadata's.
+      artifact: the model, TFX's or ML Metadata's, or the infra validator's blessing.
+      path_of: from the artifact's URI to the folder; of a blessing `path_utils.stamped_model_path`.
 
     Raises:
-      DamageError: it is not as the Trainer wrote it.
+      DamageError: it is not as its stage wrote it.
     """
-    folder = path_utils.serving_model_path(model.uri)
-    check_seal(folder, IN_MODEL, model.uri)
-    return folder
-
-
-def servable_path(blessing) -> str:
-    """The same of the copy that the infra validator made, with warm-up requests."""
-    folder = path_utils.stamped_model_path(blessing.uri)
-    check_seal(folder, IN_MODEL, blessing.uri)
+    folder = path_of(artifact.uri)
+    check_seal(folder, IN_MODEL, artifact.uri)
     return folder

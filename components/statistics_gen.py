@@ -12,10 +12,11 @@ from tensorflow_data_validation import StatsOptions
 from tfx import types
 from tfx.components.statistics_gen import component, executor
 from tfx.dsl.components.base import base_beam_executor, executor_spec
-from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils, json_utils
 
+from components.contracts import Artifacts, with_parameters
 from components.statistics import Statistics, WriteStatistics
 from events.errors import ingestion_errors
 from events.example_blocks import ReadBlocks
@@ -25,12 +26,7 @@ from events.seals import seal
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes one file of statistics per split."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """See `HiggsStatisticsGen`.
 
         Raises:
@@ -55,17 +51,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         seal(statistics.uri)
 
 
-class _Spec(standard_component_specs.StatisticsGenSpec):
-    PARAMETERS = {  # noqa: RUF012 - TFX's own form
-        **standard_component_specs.StatisticsGenSpec.PARAMETERS,
-        "code": component_spec.ExecutionParameter(type=str),
-    }
-
-
 class HiggsStatisticsGen(component.StatisticsGen):
     """See `tfx.components.StatisticsGen`: the same artifact, of all splits, with TFDV's default options."""
 
-    SPEC_CLASS = _Spec
+    SPEC_CLASS = with_parameters(standard_component_specs.StatisticsGenSpec, code=str)
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, examples: BaseChannel, code: str = ""):
@@ -75,7 +64,7 @@ class HiggsStatisticsGen(component.StatisticsGen):
           examples: the examples.
           code: a digest of the code, so that other code never meets this code's cached result.
         """
-        spec = _Spec(
+        spec = self.SPEC_CLASS(
             examples=examples,
             exclude_splits=json_utils.dumps([]),
             code=code,

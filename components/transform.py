@@ -10,15 +10,14 @@ from typing import Any
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
-from tfx import types
 from tfx.components.transform import component
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_beam_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
+from components.contracts import Artifacts
 from events.errors import ingestion_errors
 from events.example_blocks import ExampleBlocks
 from events.seals import seal
@@ -30,12 +29,7 @@ TEMPORARY = ".temp_path"  # below the graph, as in TFX: Beam's workers share it
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes the transform graph."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """See `HiggsTransform`.
 
         Raises:
@@ -59,8 +53,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = transform_fn | tft_beam.WriteTransformFn(graph_uri)
             raw_metadata = os.path.join(graph_uri, tft.TFTransformOutput.RAW_METADATA_DIR)
             _ = DatasetMetadata(schema) | tft_beam.WriteMetadata(raw_metadata, pipeline)
-        if fileio.exists(temporary):
-            io_utils.delete_dir(temporary)
+        io_utils.delete_dir(temporary)
         seal(graph_uri)
 
 

@@ -1,7 +1,7 @@
 """The verdict: whether a candidate is blessed, and why, in numbers and in one sentence.
 
-TFMA's thresholds decide, once. Here the decision gets its words; it stays with the blessing, and whoever shows it reads
-it there.
+TFMA's thresholds decide, once. Here the decision is put into words; it is kept with the blessing, where table, report
+and model card read it.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from serving.served import Version
 DIFFERENCE, LOWER, UPPER = (f"{name}_diff" for name in (BCE, PAIRED_LOWER, PAIRED_UPPER))  # as TFMA names them
 # TFMA passes a difference that equals its bound, so a bound of 0 would bless a tie. Losses near 1 are stored to 1e-16.
 SMALLEST_IMPROVEMENT = 1e-12
-SHOWN_CONFIDENCE = 0.95  # of intervals, where the gate asks for none
+SHOWN_CONFIDENCE = 0.95  # of intervals, where the gate has no confidence of its own
 VERDICT_PROPERTY = "verdict"  # of the blessing artifact
 
 
@@ -49,7 +49,7 @@ class AgainstChampion(Version):
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What the gate said.
+    """The gate's decision.
 
     Attributes:
       blessed: whether every threshold was met.
@@ -57,7 +57,7 @@ class Verdict:
       candidate, baseline: binary crossentropies on the eval split, in nats.
       difference: candidate minus baseline.
       interval: of the difference, paired over events, at `confidence`.
-      confidence: what the gate asks for, or what is shown where it asks for none.
+      confidence: the gate's, or SHOWN_CONFIDENCE where it has none.
       within_noise: whether the interval holds 0.
       champion: the comparison with the served version; None if there was none, or none was wanted.
     """
@@ -73,8 +73,8 @@ class Verdict:
     champion: AgainstChampion | None = None
 
     def to_json(self) -> str:
-        """The verdict as text; what is no number is null, and so is a champion that there is not."""
-        return json.dumps(_replace(dataclasses.asdict(self), lambda value: value != value, None))
+        """The verdict as text, in which NaN, and a champion that there is not, are null."""
+        return json.dumps(without_nan(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, text: str) -> "Verdict":
@@ -85,6 +85,11 @@ class Verdict:
         for tree in filter(None, (fields, champion)):
             tree["interval"] = tuple(tree["interval"])
         return cls(**fields, champion=AgainstChampion(**champion) if champion else None)
+
+
+def without_nan(tree):
+    """The same nested dicts and lists with None for each NaN, for which JSON has no word."""
+    return _replace(tree, lambda value: value != value, None)
 
 
 def _replace(tree, holds, value):
@@ -98,7 +103,7 @@ def _replace(tree, holds, value):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the gate asks for, see `pipeline.config.GateConfig`.
+    """The gate's settings, see `pipeline.config.GateConfig`.
 
     Attributes:
       min_improvement, confidence: as there.
@@ -140,7 +145,7 @@ def read_verdict(uri: str, config: EvalConfig, champion: Version | None, may_kno
     measured = {model: _overall(uri, name) for model, name in models.items()}
     result = tfma.load_validation_result(uri)
     failed = {failure.metric_key.name for part in result.metric_validations_per_slice for failure in part.failures}
-    return judge(result.validation_ok, failed, measured, Limits.of(config), champion, may_know_eval)
+    return explain(result.validation_ok, failed, measured, Limits.of(config), champion, may_know_eval)
 
 
 def _overall(uri: str, model: str) -> dict[str, float]:
@@ -149,7 +154,7 @@ def _overall(uri: str, model: str) -> dict[str, float]:
     return {name: float(value["doubleValue"]) for name, value in metrics.items() if "doubleValue" in value}
 
 
-def judge(
+def explain(
     blessed: bool,
     failed: set[str],
     measured: dict[str, dict[str, float]],
@@ -163,7 +168,7 @@ def judge(
       blessed: whether every threshold was met.
       failed: the metrics whose thresholds were not.
       measured: `candidate`, `baseline` and, if there is one, `champion` to metric to value, over all rows.
-      limits: what was asked.
+      limits: the gate's settings.
       champion, may_know_eval: see `read_verdict`.
     """
     candidate, baseline = measured["candidate"], measured["baseline"]
@@ -197,7 +202,7 @@ def judge(
 def _about_baseline(
     failed: set[str], candidate: dict[str, float], difference: float, within_noise: bool, limits: Limits
 ) -> str:
-    asked = f"at least {limits.min_improvement:g}" if limits.min_improvement else "any improvement"
+    required = f"at least {limits.min_improvement:g}" if limits.min_improvement else "any improvement"
     better = f"better than the baseline by {_nats(difference)}"
     if math.isnan(difference):
         return "a binary crossentropy is not a number, so nothing shows an improvement"
@@ -206,7 +211,7 @@ def _about_baseline(
             return "a tie with the baseline is no improvement"
         if difference > 0:
             return f"worse than the baseline by {_nats(difference)}"
-        return f"{better} only, where {asked} is asked"
+        return f"{better} only, where {required} is required"
     if PAIRED_UPPER in failed:
         noise = "within the noise" if within_noise else f"not surely by {limits.min_improvement:g}"
         return f"{better}, but {noise}"
@@ -215,9 +220,9 @@ def _about_baseline(
     if within_noise:
         return (
             f"{better}, which is within the noise: the {SHOWN_CONFIDENCE:.0%} interval holds 0, and "
-            f"gate.confidence={SHOWN_CONFIDENCE:g} would ask for more"
+            f"gate.confidence={SHOWN_CONFIDENCE:g} would require more"
         )
-    return f"{better}, where {asked} is asked"
+    return f"{better}, where {required} is required"
 
 
 def _about_champion(against: AgainstChampion, max_regression: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from events.errors import IngestionError
-from events.listing import is_gzipped
+from events.listing import is_gzipped, is_remote
 
 BLOCK_BYTES = 1 << 20  # larger blocks fall out of the cache and parse more slowly
 GZIP_MAGIC = b"\x1f\x8b"
@@ -94,7 +94,7 @@ def open_csv(path: str) -> Iterator[BinaryIO | igzip.IGzipFile]:
 
 
 def _open(path: str) -> BinaryIO:
-    if "://" not in path:
+    if not is_remote(path):
         return open(path, "rb")
     # Beam takes seconds to import, which a client of a served model need not wait for.
     from apache_beam.io.filesystem import CompressionTypes

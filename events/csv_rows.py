@@ -2,7 +2,7 @@
 
 A block of lines in plain spelling is parsed as a whole. If that fails, its lines are spelled plainly - no quotes, no
 padding, no blank lines - and parsed again by the same parser, halved until a part is sound or one line that is no row.
-So there is one judge of what a row is, and a bad row changes nothing but itself.
+So one parser decides what a row is, and a bad row affects no other.
 """
 
 import dataclasses

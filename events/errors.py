@@ -1,8 +1,9 @@
 """Faults of the input. Each message is one line: the rule, what was received, the remedy."""
 
 import contextlib
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 
 class InputError(ValueError):
@@ -42,7 +43,7 @@ class VersionsError(InputError):
 
 
 class ServingError(InputError):
-    """A served model cannot be asked, or its versions cannot be changed."""
+    """A served model cannot be queried, or its versions cannot be changed."""
 
 
 class ConfigError(InputError):
@@ -51,6 +52,12 @@ class ConfigError(InputError):
 
 class KubeflowError(ConfigError):
     """Kubeflow is at fault, or the request to it."""
+
+
+def did_you_mean(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """The remedy for an unknown name: the known one most like it, or, if none is, another remedy or all known ones."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]}?" if close else otherwise or f"Use one of {', '.join(known)}."
 
 
 @contextlib.contextmanager

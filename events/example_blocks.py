@@ -94,7 +94,7 @@ class Layout:
 
     @classmethod
     def of_schema(cls, schema: schema_pb2.Schema) -> "Layout | None":
-        """What a schema asks for; None if that is more than one number per feature."""
+        """The layout that a schema prescribes; None if it is more than one number per feature."""
         kinds = {schema_pb2.FLOAT: tf.float32, schema_pb2.INT: tf.int64}
         if any(feature.type not in kinds for feature in schema.feature):
             return None
@@ -102,7 +102,7 @@ class Layout:
 
     @classmethod
     def of_record(cls, record: bytes) -> "Layout | None":
-        """What an example is made of; None if that is more than one number per feature."""
+        """The layout of an example; None if it is more than one number per feature."""
         kinds = {"float_list": tf.float32, "int64_list": tf.int64}
         dtypes = {}
         for name, feature in sorted(tf.train.Example.FromString(record).features.feature.items()):
@@ -114,7 +114,7 @@ class Layout:
 
     @property
     def codec(self) -> RecordCodec | None:
-        """Of records of nothing but these features; None unless they are a label and floats."""
+        """The codec of records of these features alone; None unless they are a label and floats."""
         labels = [name for name, dtype in self.dtypes.items() if dtype == tf.int64]
         if len(labels) != 1:
             return None
@@ -191,7 +191,7 @@ class DecodeShard(beam.DoFn):
         """Yields batches as long as no parser is needed; returns how many rows these hold and whether that is all."""
         n_rows = 0
         chosen = [codec.columns.index(name) for name in layout.dtypes]
-        # One thread: whoever takes the batches works as well.
+        # One thread, since what takes the batches works as well.
         blocks = _blocks(path, self._n_rows * codec.record_bytes)
         for values in in_threads(codec.decode, blocks, n_threads=1, n_ahead=2):
             if values is None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-UNFINISHED = ".unfinished"  # ends the temporary name; a dot begins it, so that nobody takes the file for data
+UNFINISHED = ".unfinished"  # ends the temporary name, which begins with a dot: readers of data skip it
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> Iterator[IO]:
+def whole(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """Opens a file that gets its name when the context ends well, and leaves nothing behind otherwise.
 
     It is written beside its place, is on the disk before it is renamed, and replaces what had the name. What earlier
@@ -24,7 +24,6 @@ def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> It
     Args:
       path: of the file, in an existing folder.
       mode: `w` for text, `wb` for bytes.
-      private: whether nobody but the user may read the file.
 
     Yields:
       The open file.
@@ -39,7 +38,7 @@ def whole(path: str | os.PathLike, mode: str = "w", private: bool = False) -> It
             yield file
         return
     remove_unfinished(path.parent, path.name)
-    temporary, descriptor = _create(path, private)
+    temporary, descriptor = _create(path)
     try:
         with open(descriptor, mode, encoding=encoding) as file:
             yield file
@@ -109,12 +108,12 @@ def _sync(file: IO) -> None:
     os.fsync(file.fileno())
 
 
-def _create(path: Path, private: bool) -> tuple[Path, int]:
-    """A new file beside `path`, locked for as long as it is open, so that nobody takes it for one that was left."""
+def _create(path: Path) -> tuple[Path, int]:
+    """A new file beside `path`, locked while it is open, which tells it from one that was left."""
     while True:
         temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{UNFINISHED}")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
-        with contextlib.suppress(OSError):  # no locks here, so nobody will find it unlocked
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with contextlib.suppress(OSError):  # without locks, `remove_unfinished` removes nothing
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if temporary.exists():
             return temporary, descriptor

@@ -2,7 +2,7 @@
 
 Sizes and times tell nothing: rows may be replaced by others of the same size within a second, and files may swap their
 names. Content is known by its SHA-256, 1.5 GB/s where the processor helps. The digest of a local file is kept, with
-what the system says of the file, so that a file that nobody touched is not read again.
+what the system says of the file, so that an unchanged file is not read again.
 """
 
 import contextlib
@@ -11,10 +11,11 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from events.files import whole
+from events.listing import is_remote
+from events.threads import in_threads
 
 BLOCK_BYTES = 1 << 20
 # A file that changed so shortly before it was read may change again without another time: clocks of file systems tick.
@@ -33,11 +34,10 @@ def fingerprint(paths: Sequence[str]) -> str:
     Raises:
       OSError: a file is not there or cannot be read.
     """
-    local = [path for path in paths if not _is_remote(path)]
-    contents: dict[str, str | list] = dict(zip(local, digests(local), strict=True))
-    with ThreadPoolExecutor(N_REQUESTS) as pool:
-        remote = [path for path in paths if _is_remote(path)]
-        contents |= zip(remote, pool.map(_ask, remote), strict=True)
+    local = [path for path in paths if not is_remote(path)]
+    contents: dict[str, Any] = dict(zip(local, digests(local), strict=True))
+    remote = [path for path in paths if is_remote(path)]
+    contents |= zip(remote, in_threads(_ask, remote, N_REQUESTS, N_REQUESTS), strict=True)
     text = json.dumps([[path, contents[path]] for path in paths])
     return f"files:{len(paths)},sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -68,7 +68,7 @@ def digests(paths: Iterable[str]) -> list[str]:
 
 
 def _state(path: str) -> list[int]:
-    """What changes with a file's content: size, inode, and times, of which nobody can set the last."""
+    """What changes with a file's content: size, inode and times, the last of which no program can set."""
     stat = os.stat(path)
     return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
@@ -96,10 +96,6 @@ def _ask(path: str) -> list:
         return [metadata.size_in_bytes, metadata.last_updated_in_seconds, checksum]
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         return [_digest_of(file)]
-
-
-def _is_remote(path: str) -> bool:
-    return "://" in path
 
 
 def _kept_path() -> str:

@@ -1,7 +1,7 @@
 """CSV files to splits of TFRecord shards: the work of HiggsExampleGen, free of TFX.
 
 A file is read, parsed, split and encoded block by block, in order, and nothing is shuffled: training shuffles in
-memory, and whoever compares two runs wants the same rows in the same places.
+memory, and two runs on the same rows can be compared row by row.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from events.shards import DamageError, check_index, explain
 from events.splits import SplitRule, hash_rows
 from events.threads import in_threads
 from events.trained_rows import TrainedRows
-from events.whole_files import WholeFile
+from events.whole_files import WholeFile, find
 
 STOP, QUARANTINE = "stop", "quarantine"  # what to do with a bad row
 TRAIN = "train"  # the split of the rows that networks are trained on
@@ -40,8 +40,8 @@ class Source:
     Attributes:
       path: where the file is, on any of Beam's file systems.
       part: which lines of it.
-      index: its place among all sources.
-      first_row: the number of its first data line among those of all files; 0 where no rule asks for it.
+      index: its position among all sources.
+      first_row: the number of its first data line among those of all files; 0 where no rule needs it.
     """
 
     path: str
@@ -70,7 +70,7 @@ class Ingestion:
 
 
 def plan_sources(paths: Sequence[str], rule: SplitRule) -> tuple[list[Source], SplitRule]:
-    """Divides large files, and numbers the rows as far as the rule asks for it, which may mean to read them all once.
+    """Divides large files, and numbers the rows if the rule needs that, which may mean to read all of them once.
 
     Returns:
       The sources and the rule with its ranges resolved.
@@ -116,9 +116,7 @@ class IngestFile(beam.DoFn):
         quarantine = Quarantine(ingestion.summary_uri, source.index)
         hashes = HashFiles(ingestion.summary_uri, ingestion.rule, source.index)
         trained = TrainedRows()
-        n_lines_before = functools.cache(
-            lambda: count_lines_before(source.path, source.part)
-        )  # only if it must be known
+        n_lines_before = functools.cache(lambda: count_lines_before(source.path, source.part))  # if it must be known
         blocks = read_blocks(source.path, parser.head, source.first_row, source.part)
         for encoded in in_threads(lambda block: self._encode(parser, block), blocks):
             bad = [dataclasses.replace(row, line=row.line + n_lines_before()) for row in encoded.bad]
@@ -188,7 +186,7 @@ def read_summary(uri: str) -> dict:
     total: dict[str, Any] = {"splits": {}, "n_bad": 0, "repeats": read_repeats(uri), "shards": {}}
     total["trained"] = TrainedRows()
     n_rows: dict[str, int] = {}  # of each file, which may have been divided
-    for path in _find(uri, "summary-*.json"):
+    for path in find(uri, "summary-*.json"):
         summary = _read_part(path)
         n_sound = sum(sum(classes.values()) for classes in summary["splits"].values())
         n_rows[summary["file"]] = n_rows.get(summary["file"], 0) + n_sound + summary["n_bad"]
@@ -201,7 +199,7 @@ def read_summary(uri: str) -> dict:
                 counts[label] += n
     total["files"] = list(n_rows)
     total["empty"] = [path for path, n in n_rows.items() if not n]
-    total["bad_rows"] = _find(uri, "bad_rows-*.tsv")
+    total["bad_rows"] = find(uri, "bad_rows-*.tsv")
     check_index(uri, total["shards"])
     return total
 
@@ -212,11 +210,6 @@ def _read_part(path: str) -> dict:
             return json.loads(file.read())
         except ValueError:
             raise DamageError(explain("no summary", path, os.path.dirname(path))) from None
-
-
-def _find(uri: str, names: str) -> list[str]:
-    [matches] = FileSystems.match([os.path.join(escape(uri), names)])
-    return sorted(metadata.path for metadata in matches.metadata_list)
 
 
 def remarks(summary: dict) -> list[str]:

@@ -50,7 +50,7 @@ class ShardWriter:
 
 
 class Quarantine:
-    """Keeps bad rows as they were, each behind the place and the rule; no file if there are none."""
+    """Keeps bad rows as they were, each behind its position and the rule; no file if there are none."""
 
     def __init__(self, uri: str, source_index: int):
         self._path = os.path.join(uri, f"bad_rows-{source_index:05d}.tsv")
@@ -65,8 +65,8 @@ class Quarantine:
             self._file = WholeFile(self._path)
             self._file.write(b"file\tline\trule\treceived\trow\n")
         for row in bad:
-            place = "\t".join((row.path, str(row.line), row.rule, row.received)).encode()
-            self._file.write(place + b"\t" + row.text.rstrip(b"\r") + b"\n")
+            position = "\t".join((row.path, str(row.line), row.rule, row.received)).encode()
+            self._file.write(position + b"\t" + row.text.rstrip(b"\r") + b"\n")
         self.n_rows += len(bad)
 
     def close(self) -> None:

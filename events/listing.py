@@ -1,4 +1,4 @@
-"""Which files a data path names: one list, in one order, for whoever reads, checks or fingerprints the rows."""
+"""Which files a data path names: one list, in one order, for all code that reads, checks or fingerprints the rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import urllib.parse
 from events.errors import DatasetError
 
 SUFFIXES = (".csv", ".csv.gz")  # in any case
-OTHER_SUFFIXES = (".csv.bz2", ".csv.xz", ".csv.zip", ".csv.zst")  # rows all the same, which nobody here unpacks
+OTHER_SUFFIXES = (".csv.bz2", ".csv.xz", ".csv.zip", ".csv.zst")  # rows as well, but not unpacked here
 DATA_FILES = "*.[cC][sS][vV]*"  # of a folder; `match_files` drops what is neither .csv nor .csv.gz
 HIDDEN = (".", "_")  # as systems begin the names of what they keep beside data: ._rows.csv, _SUCCESS, _temporary
 
@@ -41,7 +41,7 @@ def to_pattern(path: str) -> str:
     '/no/day-*/HIGGS.csv.gz'
     """
     path = to_local(path)
-    if _is_remote(path):
+    if is_remote(path):
         return path
     path = os.path.abspath(path)
     parts = path.split("/")
@@ -93,7 +93,7 @@ def match_files(pattern: str) -> list[str]:
     Raises:
       DatasetError: there are none, one stands there twice, or what is there is no file that can be read.
     """
-    paths = _match_remote(pattern) if _is_remote(pattern) else glob.glob(pattern)
+    paths = _match_remote(pattern) if is_remote(pattern) else glob.glob(pattern)
     if _SPECIAL.search(_ESCAPED.sub("", pattern)):  # else one file was named outright, and is taken whatever its name
         seen = [path for path in paths if not _is_hidden(path, pattern)]
         paths = [path for path in seen if path.lower().endswith(SUFFIXES)]
@@ -107,7 +107,7 @@ def match_files(pattern: str) -> list[str]:
         raise DatasetError(
             f"Data must exist. Received: {named}. Check the path; a folder or a glob must hold {' or '.join(SUFFIXES)}."
         )
-    if not _is_remote(pattern):
+    if not is_remote(pattern):
         for path in paths:
             _check_file(path)
     _check_once(paths)
@@ -129,7 +129,8 @@ def stem(path: str) -> str:
     return path[: -len(".csv")] if path.lower().endswith(".csv") else path
 
 
-def _is_remote(path: str) -> bool:
+def is_remote(path: str) -> bool:
+    """Whether a path names another file system than this machine's."""
     return "://" in path
 
 
@@ -163,14 +164,14 @@ def _check_once(paths: list[str]) -> None:
     """Refuses a file beside its compressed or linked self, whose rows would be on several sides of a split."""
     seen: dict[str, str] = {}
     for path in paths:
-        for name in {stem(path), path if _is_remote(path) else os.path.realpath(path)}:
+        for name in {stem(path), path if is_remote(path) else os.path.realpath(path)}:
             other = seen.setdefault(name, path)
             if other != path:
                 raise DatasetError(f"Data must hold a file once. Received: {other} and {path}. Remove one of them.")
 
 
 def _match_remote(pattern: str) -> list[str]:
-    # Beam takes seconds to import, which nobody needs to wait for whose files are on this machine.
+    # Beam takes seconds to import, and files of this machine do not need it.
     from apache_beam.io.filesystems import FileSystems
 
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from events.files import whole
@@ -21,11 +20,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _HAS_EXTRA, _HAS_NAME = 4, 8  # bits of the header's flags, RFC 1952
 
 
-def is_simulated(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> bool:
-    """Whether any of these files (one path or several) is known to be simulated."""
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    return any(_is_simulated_file(Path(path)) for path in paths)
+def is_simulated(path: str | os.PathLike) -> bool:
+    """Whether a file is known to be simulated."""
+    path = Path(path)
+    names = (path.name, _read_gzip_name(path))
+    return get_marker_path(path).exists() or any(SIMULATED in name.lower() for name in names)
 
 
 def get_marker_path(path: Path) -> Path:
@@ -42,12 +41,6 @@ def write_marker(path: Path, **facts: int | str) -> None:
 def remove_marker(path: Path) -> None:
     """Forget that the file at `path` was simulated; for when another file takes its name."""
     get_marker_path(path).unlink(missing_ok=True)
-
-
-def _is_simulated_file(path: Path) -> bool:
-    return (
-        SIMULATED in path.name.lower() or get_marker_path(path).exists() or SIMULATED in _read_gzip_name(path).lower()
-    )
 
 
 def _read_gzip_name(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Equal rows in several splits, counted where rows are divided by their place.
+"""Equal rows in several splits, counted where rows are divided by their position.
 
-Divided by their hash, equal rows fall into one split. Divided by place they need not, and a network is then judged by
-what it was trained on. So ingestion writes down the hash of each row, eight bytes, and compares those of the splits.
+Divided by their hash, equal rows fall into one split. Divided by position they need not, and a network is then judged
+by what it was trained on. So ingestion writes down the hash of each row, eight bytes, and compares those of the splits.
 """
 
 import json
@@ -11,20 +11,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from events.listing import escape
 from events.splits import SplitRule
-from events.whole_files import WholeFile
+from events.whole_files import WholeFile, find
 
 REPEATS = "repeats.json"
 READ_BYTES = 8 << 20
 
 
 class HashFiles:
-    """Writes the hashes of one input file's rows, a file per split, if any split is given by place."""
+    """Writes the hashes of one input file's rows, a file per split, if any split is given by position."""
 
     def __init__(self, uri: str, rule: SplitRule, source_index: int):
         splits = rule.names if rule.ranges else ()
-        self._files = [WholeFile(f"{_prefix(uri, split)}{source_index:05d}") for split in splits]
+        self._files = [WholeFile(os.path.join(uri, f"hashes-{split}-{source_index:05d}")) for split in splits]
 
     def write(self, hashes: Sequence[np.ndarray]) -> None:
         """Adds rows: uint64 [n_rows] for each split."""
@@ -38,9 +37,9 @@ class HashFiles:
 
 
 def write_repeats(uri: str, rule: SplitRule) -> None:
-    """Compares the splits that are given by place with all others, writes down what they share, and removes the hashes.
+    """Compares the splits given by position with all others, writes down what they share, and removes the hashes.
 
-    It takes memory for the hashes of the splits given by place.
+    It takes memory for the hashes of the splits given by position.
 
     Args:
       uri: the folder that `HashFiles` wrote to.
@@ -68,9 +67,8 @@ def read_repeats(uri: str) -> list[dict]:
       For each pair of splits with rows in common, `split` and `other`, their names, and `n`, how many of the first
       one's rows stand in the other.
     """
-    [matches] = FileSystems.match([os.path.join(escape(uri), REPEATS)])
-    for metadata in matches.metadata_list:
-        with FileSystems.open(metadata.path) as file:
+    for path in find(uri, REPEATS):
+        with FileSystems.open(path) as file:
             return json.loads(file.read())
     return []
 
@@ -96,9 +94,4 @@ def _read(uri: str, split: str) -> Iterator[np.ndarray]:
 
 
 def _paths(uri: str, split: str) -> list[str]:
-    [matches] = FileSystems.match([f"{escape(_prefix(uri, split))}*"])
-    return [metadata.path for metadata in matches.metadata_list]
-
-
-def _prefix(uri: str, split: str) -> str:
-    return os.path.join(uri, f"hashes-{split}-")
+    return find(uri, f"hashes-{split}-*")

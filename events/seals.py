@@ -1,4 +1,4 @@
-"""Seals on folders: the size and the digest of every file in them, so that whoever reads one knows that it is whole.
+"""Seals on folders: the size and the digest of every file in them, by which a reader checks them.
 
 TensorFlow checks weights when it loads them, but takes a graph whose constants have changed for another graph.
 """
@@ -21,7 +21,7 @@ def seal(folder: str, name: str = SEAL) -> None:
     """Writes down what is in a folder.
 
     Args:
-      folder: on any file system that TensorFlow knows, written by somebody who is done.
+      folder: on any file system that TensorFlow knows; complete.
       name: of the seal in it.
     """
     files = {path: list(_describe(os.path.join(folder, path))) for path in _walk(folder) if path != name}
@@ -49,7 +49,7 @@ def check_seal(folder: str, name: str = SEAL, artifact: str = "") -> None:
 
 
 def find_fault(folder: str, name: str = SEAL) -> str:
-    """What is not as it was sealed; empty if all is, or if nobody has sealed it."""
+    """The first thing that is not as it was sealed; empty if there is none, or no seal."""
     return next(_faults(folder, os.path.join(folder, name)), "")
 
 

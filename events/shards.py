@@ -1,4 +1,4 @@
-"""Shards of examples: which ones ingestion wrote and how long they are, so that whoever reads them reads all of them.
+"""Shards of examples: which ones ingestion wrote and how long they are, so that readers miss none of them.
 
 A record has a checksum of its own, but a shard that was cut between two records looks whole. So ingestion leaves an
 index, `shards.json`, beside the folders of the splits.
@@ -30,7 +30,7 @@ def write_index(folder: str, n_bytes: dict[str, int]) -> None:
 
 
 def read_index(folder: str) -> dict[str, int] | None:
-    """What `write_index` wrote; None for examples that somebody else made.
+    """What `write_index` wrote; None for examples that ingestion did not write.
 
     Raises:
       DamageError: it cannot be read.

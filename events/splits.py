@@ -1,4 +1,4 @@
-"""Which split a row belongs to: by the row's content, or by its place in the data.
+"""Which split a row belongs to: by the row's content, or by its position in the data.
 
 By content, because then the answer depends on nothing else: neither on blocks, shards and workers nor on what other
 rows there are. Equal events always fall into the same split, so that a repeated event cannot leak from training into
@@ -72,7 +72,7 @@ class SplitRule:
 
     Attributes:
       weights: (split name, weight) in order.
-      ranges: (split name, range) for the splits that are given by place.
+      ranges: (split name, range) for the splits that are given by position.
     """
 
     weights: tuple[tuple[str, int], ...]
@@ -95,7 +95,7 @@ class SplitRule:
 
         Args:
           hashes: uint64 [n_rows], as `hash_rows` makes them of the rows' features.
-          numbers: int64 [n_rows], the rows' places in the data.
+          numbers: int64 [n_rows], the rows' positions in the data.
 
         Returns:
           int64 [n_rows], an index into `names`.

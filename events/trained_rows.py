@@ -1,4 +1,4 @@
-"""Which rows a model was trained on, in 32 KB beside it, so that whoever scores them can be told.
+"""Which rows a model was trained on, in 32 KB beside it, so that a prediction on such rows can say so.
 
 The smallest hashes of the training rows are a sample of the rows by their content: any other row whose hash is as small
 is in the sample or was not trained on (bottom-k sketch: Cohen and Kaplan, "Summarizing data using bottom-k sketches",

@@ -34,8 +34,13 @@ class WholeFile:
         FileSystems.rename([self._partial], [self._path])
 
 
+def find(folder: str, names: str) -> list[str]:
+    """The files in a folder whose names fit a glob, sorted."""
+    [matches] = FileSystems.match([os.path.join(escape(folder), names)])
+    return sorted(metadata.path for metadata in matches.metadata_list)
+
+
 def remove_partial(folders: Iterable[str]) -> None:
     """Removes what workers that were lost have left in folders."""
-    matches = FileSystems.match([os.path.join(escape(folder), f"*{PARTIAL}") for folder in folders])
-    if paths := [metadata.path for match in matches for metadata in match.metadata_list]:
+    if paths := [path for folder in folders for path in find(folder, f"*{PARTIAL}")]:
         FileSystems.delete(paths)

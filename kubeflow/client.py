@@ -1,7 +1,7 @@
 """Runs and schedules on a Kubeflow Pipelines server."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 from events.errors import KubeflowError
 from kubeflow.connection import LOGIN, connect, reported
@@ -11,6 +11,7 @@ ENDED = (SUCCEEDED, FAILED, "SKIPPED", "CANCELED", "ERROR")
 UNKNOWN = (None, "RUNTIME_STATE_UNSPECIFIED")  # of a task that has not begun, or never will
 DRIVER = "-driver"  # ends the name of the step that prepares a task
 PAGE = 100
+CHANGES = {"pause": "disable", "resume": "enable", "delete": "delete"}  # of a schedule, in kfp's words
 
 
 class Client:
@@ -51,7 +52,7 @@ class Client:
           experiment: its name; it is made if there is none.
           name: the run's.
           parameters: run-time parameters.
-          root: where artifacts are kept, below it by pipeline and run; empty for the cluster's own place.
+          root: where artifacts are kept, below it by pipeline and run; empty for the cluster's own folder.
         """
         with self._reported(f"start {name}"):
             run = self._kfp.run_pipeline(
@@ -68,9 +69,7 @@ class Client:
         """The page of a run."""
         return f"{self.endpoint}/#/runs/details/{run_id}"
 
-    def wait(
-        self, run_id: str, tasks: Collection[str], timeout_s: float, sleep: Callable[[float], None] = time.sleep
-    ) -> Iterator[tuple[str, str]]:
+    def wait(self, run_id: str, tasks: Collection[str], timeout_s: float) -> Iterator[tuple[str, str]]:
         """Follows a run to its end.
 
         Args:
@@ -78,7 +77,6 @@ class Client:
           tasks: the names of the spec's tasks. Kubeflow lists every step of its workflow: drivers, attempts, and one
             `executor` for each task.
           timeout_s: how long to follow it.
-          sleep: waits for so many seconds.
 
         Yields:
           Each task's name and state when the state is new, and last the whole run's under the name "run".
@@ -105,7 +103,7 @@ class Client:
                     f"A run is followed for {timeout_s:g} s. Received: {run.state} after that. "
                     f"It goes on: {self.link(run_id)}. Follow it longer with --timeout."
                 )
-            sleep(pause_s)
+            time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 15.0)
         if run.state != SUCCEEDED:
             causes = "; ".join(_causes(run, steps, tasks))
@@ -151,20 +149,10 @@ class Client:
             if not token:
                 return found
 
-    def pause(self, name: str) -> None:
-        """Lets a schedule start no runs."""
-        with self._reported(f"pause {name}"):
-            self._kfp.disable_recurring_run(self._schedule_id(name))
-
-    def resume(self, name: str) -> None:
-        """Lets a paused schedule go on."""
-        with self._reported(f"resume {name}"):
-            self._kfp.enable_recurring_run(self._schedule_id(name))
-
-    def delete(self, name: str) -> None:
-        """Deletes a schedule; its runs stay."""
-        with self._reported(f"delete {name}"):
-            self._kfp.delete_recurring_run(self._schedule_id(name))
+    def change(self, action: str, name: str) -> None:
+        """Does to a schedule what `action` says, a key of CHANGES; its runs stay."""
+        with self._reported(f"{action} {name}"):
+            getattr(self._kfp, f"{CHANGES[action]}_recurring_run")(self._schedule_id(name))
 
     def _schedule_id(self, name: str) -> str:
         schedules = self.schedules()

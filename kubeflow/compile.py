@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import yaml
 
@@ -64,7 +65,7 @@ def compile_pipeline(config: Config, target: Target) -> list[dict]:
 
     Raises:
       ConfigError: a path means something else in a pod than here.
-      KubeflowError: something is asked for that only runs locally.
+      KubeflowError: a setting works in local runs only.
     """
     require_full("The data path", config.data.path)
     require_full("The output folder", config.output)
@@ -202,7 +203,7 @@ def _complete_task(spec: dict, name: str, parameters: list[Parameter], needs: Ne
     container["args"] = ["--task", name, OUTPUTS_FLAG, outputs, *arguments]
     container["resources"] = container_resources(needs)
     if container.pop("lifecycle", None):
-        container["args"].insert(0, "--run_driver")  # nobody calls the hook there: the entrypoint does
+        container["args"].insert(0, "--run_driver")  # Kubeflow does not call this hook: the entrypoint does its work
     if needs.retries:
         task["retryPolicy"] = retry_policy(needs)
     task["cachingOptions"] = {"enableCache": True} if needs.cached else {}
@@ -215,8 +216,7 @@ def _own_file(value):
     root = os.path.dirname(os.path.dirname(models.__file__))
     if not (isinstance(value, str) and value.startswith(root + os.sep) and os.path.isfile(value)):
         return value
-    with open(value, "rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
+    digest = hashlib.sha256(Path(value).read_bytes()).hexdigest()
     return f"{OWN_FILE}{os.path.relpath(value, root)}#{digest[:16]}"
 
 

@@ -4,7 +4,7 @@
         --json_serialized_invocation_args JSON --json_serialized_inputs_spec_args JSON [BEAM OPTIONS]
 
 TFX's entrypoint expects Vertex. Kubeflow's driver hands artifacts over without their types and adds outputs of its own,
-its launcher copies artifacts between the object store and local folders, and nobody runs ExampleGen's driver. So types
+its launcher copies artifacts between the object store and local folders, and ExampleGen's driver does not run. So types
 and outputs come from the component's definition, the URIs of the store become the launcher's folders and back, and
 ExampleGen's driver is run here.
 """

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 
 import yaml
@@ -36,8 +36,6 @@ from kubeflow.releases import (
 EXECUTOR_INPUT = "{{$}}"
 FOLDER_MODE = 0o777  # the image's user is another than this machine's
 
-Start = Callable[[list[str], dict[str, str], str], int]
-
 
 def start_process(command: list[str], environment: dict[str, str], log: str) -> int:
     """Runs a command, its output to a file, and returns its exit code."""
@@ -53,16 +51,14 @@ class Pod:
       folder: stands for the pod's root folder, as far as the launcher writes there.
       image: to run the command in with Docker; empty to run it as a plain process of this installation.
       mounts: folders of this machine that a container sees at the same place.
-      start: runs a command in an environment, its output to a file, and returns its exit code.
     """
 
     folder: str
     image: str = ""
     mounts: tuple[str, ...] = ()
-    start: Start = start_process
 
     def path(self, inside: str) -> str:
-        """The place on this machine of an absolute path inside."""
+        """The path on this machine of an absolute path inside."""
         return os.path.join(self.folder, inside.strip("/"))
 
     def seen(self, inside: str) -> str:
@@ -79,7 +75,7 @@ class Pod:
             command = ["docker", "run", "--rm", "--network", "none", *volumes, self.image, *command]
         else:
             environment[ROOT_VARIABLE] = self.folder
-        return self.start(command, environment, log)
+        return start_process(command, environment, log)
 
 
 def execute(
@@ -89,7 +85,6 @@ def execute(
     image: str = "",
     mounts: tuple[str, ...] = (),
     release: str = NEWEST,
-    start: Start = start_process,
 ) -> Iterator[tuple[str, dict[str, Artifact]]]:
     """Runs a compiled pipeline.
 
@@ -100,7 +95,6 @@ def execute(
       image: the image to run the tasks in, whatever the spec says; empty for plain processes.
       mounts: folders that containers see as well: the data, and what stands for volumes.
       release: whose rules hold, a key of `RELEASES`.
-      start: see `Pod`.
 
     Yields:
       Each task's name and its outputs by key, as soon as it is done.
@@ -111,7 +105,7 @@ def execute(
     spec = _read(path)
     defaults = {name: given["defaultValue"] for name, given in spec["root"]["inputDefinitions"]["parameters"].items()}
     folder = os.path.abspath(folder)
-    run = _Run(spec, defaults | parameters, folder, RELEASES[release], Pod(folder, image, mounts, start))
+    run = _Run(spec, defaults | parameters, folder, RELEASES[release], Pod(folder, image, mounts))
     for name in run.order():
         yield name, run.task(name)
 

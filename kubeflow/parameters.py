@@ -5,17 +5,18 @@ run-time parameter goes to the tasks that it concerns as an input of its own, an
 """
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from events.errors import ConfigError
+from events.listing import is_remote
 from events.provenance import SIMULATED, is_simulated
 from models.architectures import PHYSICS, named
 from pipeline.config import Config, GateConfig, override
 from pipeline.data import data_files, split_pattern
-from pipeline.places import is_remote
 
 EXAMPLE_GEN, EVALUATOR, PUSHER = "higgs-example-gen", "higgs-evaluator", "higgs-pusher"
 TRANSFORM = "transform"
@@ -47,10 +48,7 @@ class Parameter:
 
     def default(self, config: Config) -> object:
         """The setting's value in a configuration."""
-        value = config
-        for part in self.setting.split("."):
-            value = getattr(value, part)
-        return value
+        return functools.reduce(getattr, self.setting.split("."), config)
 
     def check(self, value: object) -> object:
         """The value as the configuration takes it, refused as it would be there.
@@ -87,18 +85,18 @@ def require_full(name: str, path: str) -> None:
         )
 
 
-def _read_from(settings: dict, path: str) -> None:
+def _set_data(settings: dict, path: str) -> None:
     require_full("The data path", path)
     data_files(path)  # refuses what is not there
     settings["input_base"], pattern = split_pattern(path)
     _edit(settings, "input_config", "splits", 0, pattern=pattern)
 
 
-def _ingest_as(settings: dict, origin: str) -> None:
-    """Refuses to pass simulated rows off as real ones, wherever this machine can tell."""
+def _set_origin_of_rows(settings: dict, origin: str) -> None:
+    """Sets the origin; refuses to pass simulated rows off as real ones, wherever this machine can tell."""
     [split] = json.loads(settings["input_config"])["splits"]
     path = os.path.join(settings["input_base"], split["pattern"])
-    if origin != SIMULATED and is_simulated(data_files(path)):
+    if origin != SIMULATED and any(map(is_simulated, data_files(path))):
         raise ConfigError(
             f"Simulated rows are called so. Received: origin {origin!r} for {path}. "
             "Give the parameter origin=simulated."
@@ -106,11 +104,11 @@ def _ingest_as(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", "custom_config", "value", origin=origin)
 
 
-def _note(settings: dict, origin: str) -> None:
+def _set_origin(settings: dict, origin: str) -> None:
     _edit(settings, "custom_config", origin=origin)
 
 
-def _prepare_for(settings: dict, architecture: str) -> None:
+def _set_columns(settings: dict, architecture: str) -> None:
     """Adds the physics columns for a candidate that takes them; what the baseline takes was known before."""
     candidate = named(architecture)
     if candidate.inputs == PHYSICS:
@@ -119,27 +117,15 @@ def _prepare_for(settings: dict, architecture: str) -> None:
         settings["preprocessing_fn"] = preprocessing_path([candidate])
 
 
-def _train(settings: dict, architecture: str) -> None:
-    _edit(settings, "custom_config", architecture=named(architecture).to_dict())
+def _set_candidate(settings: dict, architecture: str, **changes) -> None:
+    _edit(settings, "custom_config", architecture=named(architecture).to_dict(), **changes)
 
 
-def _tune(settings: dict, architecture: str) -> None:
-    _edit(settings, "custom_config", name=architecture, architecture=named(architecture).to_dict())
-
-
-def _train_for(settings: dict, epochs: int) -> None:
+def _set_epochs(settings: dict, epochs: int) -> None:
     _edit(settings, "custom_config", "rules", epochs=epochs)
 
 
-def _ask_for(settings: dict, min_improvement: float) -> None:
-    _change_gate(settings, min_improvement=min_improvement)
-
-
-def _be_sure(settings: dict, confidence: float) -> None:
-    _change_gate(settings, confidence=confidence)
-
-
-def _change_gate(settings: dict, **changes) -> None:
+def _set_gate(settings: dict, **changes) -> None:
     from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
     from tfx.utils import proto_utils
 
@@ -151,57 +137,53 @@ def _change_gate(settings: dict, **changes) -> None:
     settings["eval_config"] = proto_utils.proto_to_json(eval_config(gate.min_improvement, gate.confidence))
 
 
-def _let_fall(settings: dict, max_regression: float) -> None:
-    settings["max_regression"] = GateConfig(max_regression=max_regression).max_regression
-
-
-def _nothing(settings: dict, value: object) -> None:
-    """For a parameter that only tells cached results apart."""
-
-
 PARAMETERS = (
     Parameter(
         "data",
         "data.path",
         str,
         "The rows: a file, a folder or a glob of .csv and .csv.gz; {SPAN} stands for the highest number there is.",
-        {EXAMPLE_GEN: _read_from},
+        {EXAMPLE_GEN: _set_data},
     ),
     Parameter(
         "origin",
         "data.origin",
         str,
         "real or simulated; every output says which.",
-        {EXAMPLE_GEN: _ingest_as, TUNER: _note, PUSHER: _note},
+        {EXAMPLE_GEN: _set_origin_of_rows, TUNER: _set_origin, PUSHER: _set_origin},
     ),
     Parameter(
         "architecture",
         "train.architecture",
         str,
         "The candidate's name.",
-        {TRANSFORM: _prepare_for, TUNER: _tune, CANDIDATE: _train},
+        {
+            TRANSFORM: _set_columns,
+            TUNER: lambda settings, name: _set_candidate(settings, name, name=name),
+            CANDIDATE: _set_candidate,
+        },
     ),
-    Parameter("epochs", "train.epochs", int, "At most this many passes.", {TUNER: _train_for, CANDIDATE: _train_for}),
+    Parameter("epochs", "train.epochs", int, "At most this many passes.", {TUNER: _set_epochs, CANDIDATE: _set_epochs}),
     Parameter(
         "min_improvement",
         "gate.min_improvement",
         float,
         "Nats by which the candidate must beat the baseline; 0 for any at all.",
-        {EVALUATOR: _ask_for},
+        {EVALUATOR: lambda settings, nats: _set_gate(settings, min_improvement=nats)},
     ),
     Parameter(
         "confidence",
         "gate.confidence",
         float,
         "Of the interval of the difference, which must lie below -min_improvement as a whole; 0 to do without.",
-        {EVALUATOR: _be_sure},
+        {EVALUATOR: lambda settings, confidence: _set_gate(settings, confidence=confidence)},
     ),
     Parameter(
         "max_regression",
         "gate.max_regression",
         float,
         "Nats by which the candidate may be worse than the served model.",
-        {EVALUATOR: _let_fall},
+        {EVALUATOR: lambda settings, nats: settings.update(max_regression=nats)},
     ),
 )
 
@@ -210,7 +192,7 @@ DATA_VERSION = Parameter(
     "",
     str,
     "A name for the state of the data: HiggsExampleGen's cache knows the rows by it.",
-    {EXAMPLE_GEN: _nothing},
+    {EXAMPLE_GEN: lambda settings, version: None},
 )
 
 

@@ -4,11 +4,10 @@ higgs kubeflow compile --need trainer-candidate.memory_gb=16 --need trainer-cand
 """
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Iterable
 
-from events.errors import KubeflowError
+from events.errors import KubeflowError, did_you_mean
 from kubeflow.parameters import BASELINE, CANDIDATE, EVALUATOR, EXAMPLE_GEN, PUSHER, TUNER
 
 
@@ -17,8 +16,8 @@ class Needs:
     """What one task needs.
 
     Attributes:
-      cpu: cores that the pod asks for; it may use more where there are.
-      memory_gb: what the pod asks for and is held to, in units of 10^9 bytes: 4.3 is 4 GiB.
+      cpu: cores that the pod requests; it may use more where there are.
+      memory_gb: what the pod requests and is limited to, in units of 10^9 bytes: 4.3 is 4 GiB.
       accelerator: the name of a device plugin's resource, `nvidia.com/gpu`; empty for none.
       n_accelerators: how many of them.
       retries: how often a pod is tried again. Which ones is Argo's policy, which a pipeline spec cannot set: by Argo's
@@ -70,10 +69,7 @@ def with_needs(needs: dict[str, Needs], texts: Iterable[str]) -> dict[str, Needs
         fields = typing.get_type_hints(Needs)
         known = [f"{task}.{name}" for task in needs for name in fields]
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            remedy = (
-                f"Did you mean {close[0]}?" if close else f"Tasks are {', '.join(needs)}; fields {', '.join(fields)}."
-            )
+            remedy = did_you_mean(key, known, f"Tasks are {', '.join(needs)}; fields {', '.join(fields)}.")
             raise KubeflowError(f"A need is TASK.FIELD=VALUE. Received: {text!r}. {remedy}")
         needs = needs | {task: dataclasses.replace(needs[task], **{name: _convert(value, fields[name], text)})}
     return needs

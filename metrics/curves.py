@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def smooth(values: Sequence[float] | np.ndarray, scale: float = SMOOTHING_EPOCHS
     """Smooths a curve with a Gaussian, as the plotter of "Overfit and underfit" does.
 
     At the ends the Gaussian is cut off and what is left of it weighs more, so that nothing is made up beyond the data.
-    (The tutorial asks for 10 epochs as well; its plotter's kernel, exp(-(x/5)**2), is narrower whatever it is asked.)
+    (The tutorial sets 10 epochs as well; its plotter's kernel, exp(-(x/5)**2), is narrower, whatever is set.)
 
     Args:
       values: one per epoch.
@@ -155,16 +156,13 @@ class Calibration:
         return cls(predicted, observed, error)
 
 
-def importance(
-    score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, labels: np.ndarray, seed: int = 0
-) -> np.ndarray:
+def importance(score: Callable[[np.ndarray], np.ndarray], features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Permutation importance (Breiman, Machine Learning 45 (2001) 5): by how much the loss rises without a feature.
 
     Args:
       score: from features to probabilities of the signal, float [n].
       features: float32 [n, n_features].
       labels: 0 or 1, [n].
-      seed: of the shuffles.
 
     Returns:
       float [n_features, N_SHUFFLES], the rise of the mean binary crossentropy, in nats, when that column is shuffled.
@@ -173,20 +171,10 @@ def importance(
     from sklearn.metrics import log_loss
 
     return permutation_importance(
-        _Scoring(score),
+        SimpleNamespace(fit=score),  # scikit-learn wants a model that can be fitted, and does not fit it
         features,
         labels,
-        scoring=lambda model, rows, labels: -log_loss(labels, model.score(rows), labels=[0, 1]),
+        scoring=lambda model, rows, labels: -log_loss(labels, score(rows), labels=[0, 1]),
         n_repeats=N_SHUFFLES,
-        random_state=seed,
+        random_state=0,
     ).importances
-
-
-class _Scoring:
-    """A trained model in the form that scikit-learn asks for."""
-
-    def __init__(self, score: Callable[[np.ndarray], np.ndarray]):
-        self.score = score
-
-    def fit(self, features, labels):
-        raise TypeError("The model is trained already.")

@@ -41,7 +41,7 @@ class PairedSums:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean, over draws of events; NaN below two events."""
+        """The standard error of the mean, over draws of events; NaN below two events."""
         if self.n < 2:
             return float("nan")
         variance = (self.squares - self.total * self.mean) / (self.n - 1)

@@ -6,12 +6,11 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
 
-from events.errors import ModelError
+from events.errors import ModelError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +85,6 @@ class Architecture:
             )
         return values
 
-    @property
-    def is_regularized(self) -> bool:
-        """Whether anything but size and early stopping keeps it from overfitting."""
-        return self != Architecture(self.hidden_units, self.activation, inputs=self.inputs)
-
     def to_dict(self) -> dict:
         """The fields, as `from_dict` takes them."""
         return dataclasses.asdict(self)
@@ -159,9 +153,7 @@ def named(text: str) -> Architecture:
 
 def _known(name: str, names, kind: str) -> str:
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(names)}."
-        raise ModelError(f"There is no {kind} of this name. Received: {name!r}. {remedy}")
+        raise ModelError(f"There is no {kind} of this name. Received: {name!r}. {did_you_mean(name, names)}")
     return name
 
 
@@ -179,17 +171,10 @@ def _truth(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "hidden_units": _widths,
-    "activation": str,
-    "l1": _values,
-    "l2": _values,
-    "penalized": str,
-    "dropout": _values,
-    "batch_norm": _truth,
-    "weight_decay": float,
-    "augment": _truth,
-    "inputs": str,
-    "pretrain": int,
-    "members": int,
+# By a field's type; the others' types read their own values.
+_READERS: dict[Any, Callable[[str], Any]] = {
+    tuple[int, ...]: _widths,
+    float | tuple[float, ...]: _values,
+    bool: _truth,
 }
+_PARSERS = {field.name: _READERS.get(field.type, field.type) for field in dataclasses.fields(Architecture)}

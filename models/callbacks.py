@@ -54,7 +54,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.close()
 
 
-class Board(keras.callbacks.Callback):
+class TensorBoardLogger(keras.callbacks.Callback):
     """TensorBoard's logs: each epoch's metrics and learning rate, in the folders and under the names of Keras's.
 
     Keras's callback starts an operation of TensorFlow for each value, slower than an epoch of a small network is.

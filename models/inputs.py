@@ -1,7 +1,5 @@
 """Examples to dense arrays that training keeps in memory."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import tensorflow as tf
 
@@ -9,12 +7,12 @@ from events.errors import ModelError
 from events.higgs.columns import COLUMNS, FEATURES, LABEL
 from events.records import RecordCodec
 from events.shards import damage_reported, list_shards, open_shards
+from events.threads import in_threads
 from models.transform_graph import TransformGraph
 
 Shard = tuple[int, int]  # n and i: every n-th row, from the i-th on
 ALL = (1, 0)
 BLOCK_ROWS = 8192  # per step: one example at a time takes ten times as long
-N_THREADS = 2  # numpy releases the interpreter lock; more threads than this only wait for it
 CODEC = RecordCodec(COLUMNS)  # of the examples that our ExampleGen writes
 ALIGNMENT = 64  # bytes, TensorFlow's of tensors
 
@@ -86,9 +84,8 @@ def _decoded(patterns: list[str], to_features, n_inputs: int, shard: Shard) -> t
         labels[rows, 0] = values[0]
         return True
 
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        if not all(pool.map(fill, blocks)):
-            return None
+    if not all(in_threads(fill, blocks)):
+        return None
     return tuple(tf.experimental.dlpack.from_dlpack(array.__dlpack__()) for array in (features, labels))
 
 

@@ -25,7 +25,6 @@ class Dropout(keras.layers.Layer):
         self._n_levels = self._bits.max + 1
 
     def call(self, inputs, training=False):
-        """See the class."""
         if not training:
             return inputs
         n_dropped = min(round(self.rate * self._n_levels), self._n_levels - 1)
@@ -57,7 +56,6 @@ class ActivityPenalty(keras.layers.Layer):
         self._penalty = penalty
 
     def call(self, activities):
-        """See the class."""
         n_events = keras.ops.cast(keras.ops.shape(activities)[0], activities.dtype)
         self.add_loss(self._penalty(activities) / n_events)
         return activities
@@ -71,7 +69,6 @@ class MeanProbability(keras.layers.Layer):
     """
 
     def call(self, logits, training=False):
-        """See the class."""
         logits = keras.ops.concatenate(logits, axis=1)
         if training:
             return logits
@@ -82,5 +79,5 @@ class MeanProbability(keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        """That outside of training."""
+        """The shape outside of training."""
         return input_shape[0]

@@ -53,7 +53,7 @@ class Loop:
         self._batch_size = batch_size
         self._seed = seed
         self._augmentation = augmentation
-        self._replicas.drop_apart(model)
+        self._replicas.decorrelate_dropout(model)
         is_small = self._replicas.n == 1 and model.count_params() <= FUSED_PARAMETERS
         self._is_fused = is_small and not augmentation  # XLA draws other random numbers for it
         self._epoch = tf.function(self._train_epoch)
@@ -108,7 +108,7 @@ class Loop:
         last = replicas.last(size, n_rows)
 
         def take(start, n_in_step):
-            rows = replicas.own(order, start, n_in_step)
+            rows = replicas.worker_slice(order, start, n_in_step)
             n_drawn = tf.cast(epoch, start.dtype) * n_rows + start
             n_in_step = tf.cast(n_in_step, tf.float32)
             return n_in_step * replicas.sum(self._take_step, features, labels, rows, n_in_step, n_drawn)
@@ -125,8 +125,8 @@ class Loop:
     @tf.autograph.experimental.do_not_convert
     def _take_step(self, features, labels, rows, n_in_step, n_drawn):
         """One replica's part of a step."""
-        with self._replicas.at_rows():
-            rows = self._replicas.mine(rows)
+        with self._replicas.host_device():
+            rows = self._replicas.replica_slice(rows)
             if self._augmentation is None:
                 batch = tf.gather(features, rows)
             else:
@@ -153,13 +153,13 @@ class Loop:
         return self._replicas.sum(self._evaluate_own, features, labels) / n_rows
 
     def _evaluate_own(self, features, labels):
-        with self._replicas.at_rows():
-            features, labels = self._replicas.mine(features), self._replicas.mine(labels)
+        with self._replicas.host_device():
+            features, labels = self._replicas.replica_slice(features), self._replicas.replica_slice(labels)
         n_rows = tf.shape(features)[0]
         total = tf.zeros([2])
         for start in tf.range(0, n_rows, EVALUATED_ROWS):
             rows = slice(start, start + EVALUATED_ROWS)
-            with self._replicas.at_rows():
+            with self._replicas.host_device():
                 batch = features[rows], labels[rows]
             total += self._evaluate_batch(*batch)
         return total

@@ -43,7 +43,9 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
             kernel_regularizer=None if of_activity else penalty,
         )(outputs)
         if architecture.batch_norm:
-            outputs = keras.layers.BatchNormalization(synchronized=_n_replicas() > 1)(outputs)
+            # With several replicas, batch statistics are those of the whole step.
+            n_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            outputs = keras.layers.BatchNormalization(synchronized=n_replicas > 1)(outputs)
         outputs = keras.layers.Activation(architecture.activation)(outputs)
         if of_activity and penalty:
             outputs = ActivityPenalty(penalty)(outputs)
@@ -55,11 +57,6 @@ def _member(architecture: Architecture, outputs, seeds: Iterator[int]):
 def seed_states(model: keras.Model) -> list[keras.Variable]:
     """The states of the random numbers that its layers draw in training."""
     return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
-
-
-def _n_replicas() -> int:
-    """Of the scope that the network is built in: their batch statistics are those of the whole step."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _dense(n_units: int, seed: int, **settings) -> keras.layers.Dense:

@@ -32,7 +32,7 @@ FINE_TUNING = 0.03  # of the learning rate that real rows have where nothing cam
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """What came of it.
+    """The result of pretraining.
 
     Attributes:
       weights: of the network, as Keras lists them.
@@ -81,7 +81,7 @@ def pretrain(
     with bar:
         for index, rows in enumerate(generate(n_rows, SEED, CHUNK_ROWS)):
             own = rows[replicas.worker :: replicas.n_workers]
-            with replicas.at_rows():
+            with replicas.host_device():
                 features, labels = to_inputs(tf.constant(own[:, 1:])), tf.constant(own[:, :1])
             means = loop.train(features, labels, index)
             bar.set_postfix(bce=f"{means['bce']:.4f}", refresh=False)

@@ -23,7 +23,7 @@ LAYERS = 1 << 20  # more seeds than the layers of one network have, see `models.
 
 @dataclasses.dataclass(frozen=True)
 class Replicas:
-    """Who takes part in a training; nobody but this process's default device unless told otherwise.
+    """The devices that take part in a training; by default this process's default device alone.
 
     Attributes:
       strategy: TensorFlow's.
@@ -38,7 +38,7 @@ class Replicas:
 
     @functools.cached_property
     def _numbers(self) -> tuple[int, ...]:
-        """Of this worker's devices, among those of all."""
+        """The numbers of this worker's devices, among those of all."""
         numbers = self.strategy.experimental_distribute_values_from_function(
             lambda context: context.replica_id_in_sync_group
         )
@@ -68,12 +68,12 @@ class Replicas:
         """The number of the calling device, inside `sum`; a Python integer where there is only one."""
         return tf.distribute.get_replica_context().replica_id_in_sync_group if self.n > 1 else 0
 
-    def mine(self, rows):
+    def replica_slice(self, rows):
         """What the calling device, inside `sum`, takes of the rows that its worker takes."""
         return rows[self.number() % self.n_local :: self.n_local] if self.n_local > 1 else rows
 
-    def at_rows(self):
-        """The context to work on rows in: where several devices share them, the host, lest they all be copied."""
+    def host_device(self):
+        """The context to work on rows in: the host, where several devices share them, so that they are not copied."""
         return tf.device("CPU:0") if self.n_local > 1 else contextlib.nullcontext()
 
     def sum(self, function, *arguments):
@@ -81,10 +81,10 @@ class Replicas:
         return self.strategy.reduce("SUM", self.strategy.run(function, arguments), axis=None)
 
     def total(self, n_rows: int):
-        """The rows of all workers, of whom this one has `n_rows`."""
+        """The number of rows of all workers, of which this one has `n_rows`."""
         if self.n_workers == 1:
             return n_rows
-        return self.sum(lambda: tf.size(self.mine(tf.range(n_rows)), tf.int64))
+        return self.sum(lambda: tf.size(self.replica_slice(tf.range(n_rows)), tf.int64))
 
     def count(self, n_rows: int) -> int:
         """`total`, outside of any graph."""
@@ -94,15 +94,15 @@ class Replicas:
         """Where the last step begins, among all workers' rows; a rest too small for all has joined it."""
         return (n_rows - self.n) // size * size
 
-    def own(self, order, start, n_in_step):
+    def worker_slice(self, order, start, n_in_step):
         """This worker's part of a step, of its own `order`; the step has all workers' rows from `start` on, in turn."""
         if self.n_workers == 1:
-            # Of a size that XLA can see. A loop that takes no step asks for more rows than there are.
+            # Of a size that XLA can see, and of no more rows than there are, also in a loop that takes no step.
             return tf.slice(order, [start], [min(n_in_step, order.shape[0])])
         first, stop = (-((self.worker - bound) // self.n_workers) for bound in (start, start + n_in_step))
         return order[first:stop]
 
-    def drop_apart(self, model: keras.Model) -> None:
+    def decorrelate_dropout(self, model: keras.Model) -> None:
         """Lets each device drop other units than the others do; their random numbers begin as copies."""
         states = seed_states(model)
 

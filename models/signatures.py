@@ -16,8 +16,8 @@ class Servable(tf.Module):
 
     def __init__(self, network: keras.Model, transform: TransformGraph):
         super().__init__()
-        # Its weights alone. Of a whole Keras network all loaders but Python's, TF Serving's too, restore copies that no
-        # signature reads; and its optimizer would come along.
+        # The weights alone. Of a whole Keras network all loaders but Python's, TF Serving's included, restore copies
+        # that no signature reads; and the optimizer would be saved as well.
         self.weights = [weight.value for weight in network.weights]
         self._network = functools.partial(network, training=False)
         self.transform = transform

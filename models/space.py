@@ -14,6 +14,7 @@ import dataclasses
 import math
 
 from events.errors import ModelError
+from models.architecture_words import in_words
 from models.architectures import Architecture
 from models.rules import Rules
 
@@ -120,15 +121,12 @@ def values_of(config: object) -> dict:
 
 
 def describe(architecture: Architecture, rules: Rules) -> str:
-    """What is tuned, as it came out, in a few words.
+    """The architecture and the learning rate in a few words.
 
     >>> describe(Architecture((512, 512), l2=1e-4), Rules())
-    '512-512 units, L2 0.0001, dropout 0, learning rate 0.001'
+    '512x2, l2 0.0001, learning rate 0.001'
     """
-    units = "-".join(map(str, architecture.hidden_units))
-    norm = ", batch norm" if architecture.batch_norm else ""
-    penalty, dropout = (_text(value) for value in (architecture.l2, architecture.dropout))
-    return f"{units} units, L2 {penalty}, dropout {dropout}{norm}, learning rate {rules.learning_rate:.3g}"
+    return f"{in_words(architecture.to_dict())}, learning rate {rules.learning_rate:.3g}"
 
 
 def _mean(value) -> float:
@@ -142,7 +140,3 @@ def _clip(value, low, high):
 
 def _or_none(name: str, values: dict) -> float:
     return float(values[name]) if values[name] >= SMALLEST[name] else 0.0
-
-
-def _text(value) -> str:
-    return "-".join(f"{part:.3g}" for part in value) if isinstance(value, tuple) else f"{value:.3g}"

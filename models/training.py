@@ -1,4 +1,4 @@
-"""Training: `fit` for whoever has arrays, `run_fn` for TFX's Trainer."""
+"""Training: `fit` on arrays, and `run_fn` for TFX's Trainer."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from events.errors import ModelError
 from events.higgs.symmetries import Augmentation
 from events.seals import seal
 from models.architectures import Architecture
-from models.callbacks import Board, ProgressBar
+from models.callbacks import ProgressBar, TensorBoardLogger
 from models.inputs import ALL, Shard, load, load_raw
 from models.loop import Loop
 from models.networks import build
@@ -28,7 +28,7 @@ from models.transform_graph import TransformGraph
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What came of training one network.
+    """The result of training one network.
 
     Attributes:
       network: the keras.Model with the weights of its best epoch.
@@ -65,7 +65,7 @@ def fit(
       train: features, float32 [n_rows, n_inputs], normalised, and labels, float32 [n_rows, 1].
       val: the same.
       callbacks: Keras callbacks to call as well.
-      augmentation: of the training rows, for an architecture that asks for it.
+      augmentation: of the training rows, for an architecture with augment=true.
       replicas: who trains together; each worker calls this with rows of its own, and gets the same network.
       normalize: from 28 named float32 [n] to features, for an architecture with pretraining.
       pretrained: of an earlier training with this seed and `normalize`, whose architecture may differ in regularizers.
@@ -119,7 +119,7 @@ def fit(
 
 
 def _on_one_device(network: keras.Model, architecture: Architecture, replicas: Replicas) -> keras.Model:
-    """The network as if it had been trained by one device, so that whoever uses it need not know of others."""
+    """The network as one device would have made it, without the variables of several."""
     if replicas.n == 1:
         return network
     plain = build(architecture, n_inputs=network.inputs[0].shape[1])
@@ -138,12 +138,12 @@ def _optimizer(architecture: Architecture, rules: Rules, n_rows: int) -> keras.o
 def augmentation_for(
     architecture: Architecture, patterns: list[str], transform: TransformGraph, shard: Shard = ALL
 ) -> Augmentation | None:
-    """The augmentation of the rows in some files, for an architecture that asks for it; `shard` is that of `load`."""
+    """The augmentation of the rows in some files, for an architecture with augment=true; `shard` as in `load`."""
     return Augmentation(load_raw(patterns, transform, shard), transform) if architecture.augment else None
 
 
 def run_fn(fn_args) -> None:
-    """Trains and exports, as TFX's Trainer asks for it.
+    """Trains and exports; called by TFX's Trainer.
 
     Reads `custom_config`: `name`, shown with the progress, `architecture` and `rules`, fields of `Architecture` and
     `Rules`, or in place of `rules` `baseline_rules`, fields of `BaselineRules`, and `seed`; `hyperparameters`, where
@@ -158,16 +158,16 @@ def run_fn(fn_args) -> None:
     architecture = Architecture.from_dict(config["architecture"])
     transform = TransformGraph(fn_args.transform_output, architecture.inputs)
     shard = (replicas.n_workers, replicas.worker)
-    with replicas.at_rows():
+    with replicas.host_device():
         train, val = (load(files, transform, shard) for files in (fn_args.train_files, fn_args.eval_files))
     rules = _rules(config, replicas.count(train[0].shape[0]))
     if fn_args.hyperparameters:
         architecture, rules = from_hyperparameters(values_of(fn_args.hyperparameters), architecture, rules)
-    with replicas.at_rows():
+    with replicas.host_device():
         augmentation = augmentation_for(architecture, fn_args.train_files, transform, shard)
     callbacks = []
     if replicas.is_chief:
-        callbacks = [ProgressBar(config["name"], rules), Board(fn_args.model_run_dir)]
+        callbacks = [ProgressBar(config["name"], rules), TensorBoardLogger(fn_args.model_run_dir)]
     training = fit(architecture, rules, train, val, callbacks, augmentation, replicas, transform)
     if replicas.is_chief:
         _write(training, config["name"], transform, fn_args)

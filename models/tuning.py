@@ -1,4 +1,4 @@
-"""Tuning: which network does best on `val`. `Tuner` for whoever has arrays, `tuner_fn` for TFX's Tuner.
+"""Tuning: which network does best on `val`. `Tuner` for arrays, `tuner_fn` for TFX's Tuner.
 
 KerasTuner's Bayesian optimisation proposes, this project's own training trains. Only `train` and `val` are read: with a
 choice made on `eval`, the gate would no longer measure on rows that nothing was fitted to.
@@ -60,7 +60,8 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         # By trial, so that a search that was interrupted proposes what it would have proposed.
         self._random_state = np.random.RandomState(self.seed + len(self.trials))
         proposal = super().populate_space(trial_id)
-        return self._random_populate_space() if self._tried(proposal) else proposal
+        tried = (trial.hyperparameters.values for trial in self.trials.values())
+        return self._random_populate_space() if proposal["values"] in tried else proposal
 
     def reload(self) -> None:
         """Takes over the trials of an earlier search, as far as there would be as many in this one."""
@@ -71,9 +72,6 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
         self.trials: dict = {trial_id: self.trials[trial_id] for trial_id in kept}
         for name in ("start_order", "end_order", "_retry_queue"):
             setattr(self, name, [trial_id for trial_id in getattr(self, name) if trial_id in self.trials])
-
-    def _tried(self, proposal: dict) -> bool:
-        return any(trial.hyperparameters.values == proposal["values"] for trial in self.trials.values())
 
 
 class Tuner(base_tuner.BaseTuner):
@@ -146,7 +144,7 @@ class Tuner(base_tuner.BaseTuner):
             LOGGER.info("val %.4f, best so far %.4f in trial %d.", score, best.score, int(best.trial_id) + 1)
 
     def on_search_end(self) -> None:
-        """Says why there were fewer trials than asked for.
+        """Says why there were fewer trials than `tuner.trials`.
 
         Raises:
           ModelError: no trial gave a network.
@@ -209,7 +207,7 @@ def make_tuner(
 
 
 def tuner_fn(fn_args):
-    """Prepares the search, as TFX's Tuner asks for it.
+    """Prepares the search; called by TFX's Tuner.
 
     Reads `custom_config`: `name`, `architecture`, `rules` and `origin` of what is tuned, `tuning`, fields of
     `TuningRules`, and `folder`, which keeps searches that were interrupted.

@@ -41,7 +41,7 @@ class DataConfig:
       origin: `real` or `simulated`; every output says which.
       bad_rows: `stop` at the first bad row, or `quarantine` bad rows and go on.
       train, val, eval: weights of the splits by row hash. `val` stops training early, `eval` is for the gate alone.
-      val_rows, eval_rows: rows by place instead, as START:STOP; `:1000` the first thousand, `-500000:` the last.
+      val_rows, eval_rows: rows by position instead, as START:STOP; `:1000` the first thousand, `-500000:` the last.
     """
 
     path: str = ""
@@ -137,7 +137,7 @@ class GateConfig:
     """When a candidate is blessed.
 
     Attributes:
-      min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 asks for any
+      min_improvement: nats by which its binary crossentropy on `eval` must lie below the baseline's. 0 for any
         improvement at all; a tie is none.
       confidence: of the two-sided interval of the difference to the baseline, paired over events, that must lie below
         -min_improvement as a whole, and of the candidate's gain over the best constant. 0 to go by the difference only.
@@ -163,8 +163,8 @@ class ServingConfig:
     Attributes:
       promote: `automatic`, and it is stable once pushed, or `manual`: a canary until `higgs serving promote`.
       keep: how many versions stay on the disk; the stable one and the one before always do.
-      url: of a TF Serving's REST interface, http://host:8501, that is asked whether it has loaded a version that was
-        pushed; a version that it cannot load is taken back. Empty to ask nobody.
+      url: of TF Serving's REST interface, http://host:8501, which is queried after a push: a version that it cannot
+        load is taken back. Empty for no query.
     """
 
     promote: str = AUTOMATIC

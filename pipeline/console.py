@@ -110,7 +110,7 @@ class _Line:
         self._shown = ""
 
     def show(self, text: str) -> None:
-        """Says what goes on, where somebody watches."""
+        """Says what goes on, if standard output is a terminal."""
         if sys.stdout.isatty():
             self.clear()
             click.echo(text, nl=False)

@@ -6,24 +6,25 @@ import os
 import events.higgs.simulate
 from events import listing
 from events.errors import ConfigError
+from events.provenance import is_simulated
 from pipeline.config import Config
-from pipeline.places import Places, absolute
+from pipeline.workspace import Workspace, absolute
 
 
 def with_data(config: Config, path: str) -> Config:
     """The configuration with the rows at `path`, after a look at whether they are there and where they come from."""
     files = data_files(path)
-    origin = "simulated" if events.higgs.simulate.is_simulated(files) else "real"
+    origin = "simulated" if any(map(is_simulated, files)) else "real"
     path = absolute(listing.to_local(path))
     return dataclasses.replace(config, data=dataclasses.replace(config.data, path=path, origin=origin))
 
 
-def with_simulation(config: Config, n_rows: int, seed: int = 0) -> Config:
+def with_simulation(config: Config, n_rows: int) -> Config:
     """The configuration with simulated rows, which are made below the output folder unless they are there already."""
-    path = os.path.join(Places(config).data, f"simulated-{n_rows}-{seed}.csv")
+    path = os.path.join(Workspace(config).data, f"simulated-{n_rows}-0.csv")
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        events.higgs.simulate.write_csv(path, n_rows, seed)
+        events.higgs.simulate.write_csv(path, n_rows, seed=0)
     return with_data(config, path)
 
 

@@ -13,16 +13,18 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Packages whose code decides a run, inputs first.
 STAGES = ("events", "metrics", "models", "serving", "components", "pipeline")
-# By stage, the executor and what it calls by a dotted path.
-INGESTION = ("components.example_gen",)
-STATISTICS = ("components.statistics_gen",)
-VALIDATION = ("components.example_validator",)
-TRANSFORM = ("components.transform", "models.preprocessing")
-TRAINING = ("models.training",)
-TUNING = ("models.tuning",)
-EVALUATION = ("components.evaluator",)
-INFRA_VALIDATION = ("components.infra_validator",)
-PUSHING = ("components.pusher",)
+# Stage to the modules of its executor and of what that calls by a dotted path.
+CODE = {
+    "HiggsExampleGen": ("components.example_gen",),
+    "StatisticsGen": ("components.statistics_gen",),
+    "HiggsExampleValidator": ("components.example_validator",),
+    "Transform": ("components.transform", "models.preprocessing"),
+    "Trainer": ("models.training",),
+    "Tuner": ("models.tuning",),
+    "HiggsEvaluator": ("components.evaluator",),
+    "HiggsInfraValidator": ("components.infra_validator",),
+    "HiggsPusher": ("components.pusher",),
+}
 
 
 def digest_source(*modules: str, root: Path = ROOT) -> str:
@@ -80,7 +82,7 @@ def digest_files() -> dict[str, str]:
 
 def commit() -> str:
     """The commit of this project's checkout, and whether files differ from it; empty if it is none."""
-    if not (ROOT / ".git").exists():  # an installed package may lie inside somebody else's repository
+    if not (ROOT / ".git").exists():  # an installed package may lie inside another repository
         return ""
     try:
         head, changed = git("rev-parse", "HEAD"), git("status", "--porcelain")

@@ -14,7 +14,7 @@ from pipeline.runners import beam_options
 
 
 class Runner(LocalDagRunner):
-    """TFX's runner, whose stages write to folders that nobody has written to; it also tells the run's name."""
+    """TFX's runner, whose stages write to unused folders only; `name` is the run's."""
 
     name = ""
 
@@ -37,7 +37,7 @@ def execute(config: Config, create: Callable[[Config], Pipeline] = create_pipeli
       create: builds the pipeline of it.
 
     Returns:
-      The run's name in ML Metadata; empty if TFX's command has asked for the pipeline and not for a run.
+      The run's name in ML Metadata; empty if TFX's command wanted the pipeline only, without a run.
 
     Raises:
       ConfigError: the metadata cannot be written to any more.

@@ -60,7 +60,7 @@ def _open_streams() -> None:
 
 @contextlib.contextmanager
 def _interruptible(received: list[int]) -> Iterator[None]:
-    """Makes every signal that asks a process to stop a KeyboardInterrupt, unless it is ignored, as by nohup.
+    """Turns every signal to stop into a KeyboardInterrupt, unless it is ignored, as by nohup.
 
     Args:
       received: takes the signals' numbers.
@@ -84,7 +84,7 @@ def _interruptible(received: list[int]) -> Iterator[None]:
 
 
 def _tell(text: str) -> None:
-    """Says one line on standard error, if somebody is there to read it."""
+    """Says one line on standard error, if it can be written to."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from tfx.components import Trainer, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
@@ -26,22 +27,11 @@ from events.higgs.columns import COLUMNS
 from models.architectures import PHYSICS, Architecture, named
 from pipeline.config import Config
 from pipeline.data import split_pattern
-from pipeline.digest import (
-    EVALUATION,
-    INFRA_VALIDATION,
-    INGESTION,
-    PUSHING,
-    STATISTICS,
-    TRAINING,
-    TRANSFORM,
-    TUNING,
-    VALIDATION,
-    digest_source,
-)
+from pipeline.digest import CODE, digest_source
 from pipeline.gate import eval_config
 from pipeline.hyperparameters import HYPERPARAMETERS, IMPORTER
 from pipeline.lineage import connection
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 from serving.served import fingerprint
 from serving.versions import check_base
 
@@ -61,9 +51,8 @@ def preprocessing_path(architectures: Iterable[Architecture]) -> str:
     return dotted_path(preprocessing.physics_preprocessing_fn if takes_physics else preprocessing.preprocessing_fn)
 
 
-@dataclasses.dataclass(frozen=True)
-class DataComponents:
-    """The components that come before any training, and their outputs that training needs."""
+class DataComponents(NamedTuple):
+    """The components that come before any training, upstream first, and their outputs that training needs."""
 
     example_gen: HiggsExampleGen
     statistics_gen: HiggsStatisticsGen
@@ -81,10 +70,6 @@ class DataComponents:
         """Channel of the curated schema."""
         return self.schema_gen.outputs["schema"]
 
-    def in_order(self) -> list:
-        """All of them, upstream first."""
-        return [getattr(self, field.name) for field in dataclasses.fields(self)]
-
 
 def data_components(config: Config, architectures: Iterable[Architecture] = ()) -> DataComponents:
     """From CSV to validated examples and the graph that normalises them for networks of some architectures."""
@@ -97,26 +82,27 @@ def data_components(config: Config, architectures: Iterable[Architecture] = ()) 
         row_ranges=config.data.row_ranges,
         bad_rows=config.data.bad_rows,
         origin=config.data.origin,
-        code=digest_source(*INGESTION),
+        code=digest_source(*CODE["HiggsExampleGen"]),
     )
     examples = example_gen.outputs["examples"]
-    statistics_gen = HiggsStatisticsGen(examples, digest_source(*STATISTICS)).with_id("StatisticsGen")
+    statistics_gen = HiggsStatisticsGen(examples, digest_source(*CODE["StatisticsGen"])).with_id("StatisticsGen")
     schema_gen = ImportSchemaGen(schema_file=SCHEMA)
     schema = schema_gen.outputs["schema"]
-    validator = HiggsExampleValidator(statistics_gen.outputs["statistics"], schema, digest_source(*VALIDATION))
+    code = digest_source(*CODE["HiggsExampleValidator"])
+    validator = HiggsExampleValidator(statistics_gen.outputs["statistics"], schema, code)
     transform = HiggsTransform(
         examples,
         schema,
         preprocessing_fn=preprocessing_path(architectures),
-        code=digest_source(*TRANSFORM),
+        code=digest_source(*CODE["Transform"]),
     ).with_id("Transform")
     transform.add_upstream_node(validator)  # nothing trains on anomalous data
     return DataComponents(example_gen, statistics_gen, schema_gen, validator, transform)
 
 
 def create_data_pipeline(config: Config, architectures: Iterable[Architecture] = ()) -> Pipeline:
-    """Builds the pipeline from ExampleGen to Transform, for whoever trains networks on its own."""
-    return _pipeline(config, data_components(config, architectures).in_order())
+    """Builds the pipeline from ExampleGen to Transform, for a study, which trains networks itself."""
+    return _pipeline(config, list(data_components(config, architectures)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +123,7 @@ class TrainingComponents:
     def in_order(self) -> list:
         """All of them, upstream first."""
         tuning = [self.hyperparameters] if self.hyperparameters else []
-        return [*self.data.in_order(), *tuning, self.candidate, self.baseline]
+        return [*self.data, *tuning, self.candidate, self.baseline]
 
 
 def training_components(config: Config) -> TrainingComponents:
@@ -161,7 +147,7 @@ def training_components(config: Config) -> TrainingComponents:
                 "name": name,
                 "architecture": named(architecture).to_dict(),
                 **rules,
-                "code": digest_source(*TRAINING),
+                "code": digest_source(*CODE["Trainer"]),
             },
             **inputs,
         ).with_id(f"Trainer.{name}")
@@ -173,7 +159,7 @@ def training_components(config: Config) -> TrainingComponents:
 
 
 def create_training_pipeline(config: Config) -> Pipeline:
-    """Builds the pipeline from ExampleGen to both Trainers, for whoever repeats a run."""
+    """Builds the pipeline from ExampleGen to both Trainers, for the reproduction of a run."""
     return _pipeline(config, training_components(config).in_order())
 
 
@@ -186,8 +172,8 @@ def create_pipeline(config: Config) -> Pipeline:
 
 def gate_components(config: Config, data: DataComponents, candidate: Trainer, baseline: Trainer) -> list:
     """What judges the candidate, tries it out, and serves it."""
-    places = Places(config)
-    check_base(places.serving)
+    workspace = Workspace(config)
+    check_base(workspace.serving)
     evaluator = HiggsEvaluator(
         examples=data.examples,
         model=candidate.outputs["model"],
@@ -195,10 +181,10 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         example_splits=["eval"],
         schema=data.schema,
         eval_config=eval_config(config.gate.min_improvement, config.gate.confidence),
-        serving=places.serving if config.gate.champion else "",
+        serving=workspace.serving if config.gate.champion else "",
         max_regression=config.gate.max_regression,
         may_know_eval=bool(config.data.row_ranges),
-        code=digest_source(*EVALUATION),
+        code=digest_source(*CODE["HiggsEvaluator"]),
     )
     infra_validator = HiggsInfraValidator(
         model=candidate.outputs["model"],
@@ -206,7 +192,7 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         examples=data.examples,
         split="eval",
         model_name=config.name,
-        code=digest_source(*INFRA_VALIDATION),
+        code=digest_source(*CODE["HiggsInfraValidator"]),
     )
     pusher = HiggsPusher(
         model=candidate.outputs["model"],
@@ -216,16 +202,16 @@ def gate_components(config: Config, data: DataComponents, candidate: Trainer, ba
         examples=data.examples,
         model_run=candidate.outputs["model_run"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.serving)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=workspace.serving)
         ),
         custom_config={
             "origin": config.data.origin,
             "promote": config.serving.promote,
             "keep": config.serving.keep,
             "url": config.serving.url,
-            "code": digest_source(*PUSHING),
+            "code": digest_source(*CODE["HiggsPusher"]),
             # Cached only while the same is served: a push that was undone since is done again.
-            "served": fingerprint(places.serving) if config.cache else None,
+            "served": fingerprint(workspace.serving) if config.cache else None,
         },
     )
     return [evaluator, infra_validator, pusher]
@@ -252,8 +238,8 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
             "rules": config.train.rules,
             "origin": config.data.origin,
             "tuning": config.tuner.rules,
-            "folder": Places(config).tuning,
-            "code": digest_source(*TUNING),
+            "folder": Workspace(config).tuning,
+            "code": digest_source(*CODE["Tuner"]),
         },
     )
 
@@ -261,7 +247,7 @@ def hyperparameters_node(config: Config, data: DataComponents) -> Tuner | Import
 def _pipeline(config: Config, components: list) -> Pipeline:
     return Pipeline(
         pipeline_name=config.name,
-        pipeline_root=Places(config).artifacts,
+        pipeline_root=Workspace(config).artifacts,
         components=components,
         metadata_connection_config=connection(config),
         enable_cache=config.cache,

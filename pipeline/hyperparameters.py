@@ -14,7 +14,7 @@ from models.architectures import Architecture
 from models.rules import Rules
 from models.space import ARCHITECTURE, ORIGIN, describe, values_of
 from pipeline.config import Config
-from pipeline.places import Places, absolute
+from pipeline.workspace import Workspace, absolute
 
 LATEST = "latest"
 TUNER, IMPORTER = "Tuner", "ImportHyperparameters"  # the nodes, of which a run has one at most,
@@ -31,8 +31,8 @@ def with_hyperparameters(config: Config) -> Config:
     named = config.tuner.hyperparameters
     if not named:
         return config
-    places = Places(config)
-    path = _newest(places) if named == LATEST else absolute(named)
+    workspace = Workspace(config)
+    path = _newest(workspace) if named == LATEST else absolute(named)
     text = _read(path)
     base = _check(path, text)[ARCHITECTURE]
     if base != config.train.architecture:
@@ -40,15 +40,15 @@ def with_hyperparameters(config: Config) -> Config:
             f"Hyperparameters are for the architecture they were tuned from. Received: {path}, tuned from {base}, for "
             f"{config.train.architecture}. Add --architecture {base}."
         )
-    if not path.startswith(places.artifacts + os.sep):
-        path = _keep(places, text)
+    if not path.startswith(workspace.artifacts + os.sep):
+        path = _keep(workspace, text)
     return dataclasses.replace(config, tuner=dataclasses.replace(config.tuner, hyperparameters=path))
 
 
-def _newest(places: Places) -> str:
+def _newest(workspace: Workspace) -> str:
     import tensorflow as tf
 
-    folder = os.path.join(places.artifacts, TUNER, HYPERPARAMETERS)
+    folder = os.path.join(workspace.artifacts, TUNER, HYPERPARAMETERS)
     files = tf.io.gfile.glob(os.path.join(glob.escape(folder), "*", FILE))
     if not files:
         raise ConfigError(
@@ -84,9 +84,9 @@ def _check(path: str, text: str) -> dict:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _keep(places: Places, text: str) -> str:
+def _keep(workspace: Workspace, text: str) -> str:
     """A copy below the output folder, by content: what is imported can neither change nor go without notice."""
-    path = os.path.join(places.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
+    path = os.path.join(workspace.tuning, "imported", hashlib.sha256(text.encode()).hexdigest()[:16], FILE)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with whole(path) as file:
         file.write(text)
@@ -94,7 +94,7 @@ def _keep(places: Places, text: str) -> str:
 
 
 def report(outputs: dict, trained: dict, read_json: Callable[[str], Any]) -> dict | None:
-    """What a run's tuning came to; None if the candidate was not tuned.
+    """The result of a run's tuning; None if the candidate was not tuned.
 
     Args:
       outputs: node to output key to artifact.

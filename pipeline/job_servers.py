@@ -15,20 +15,20 @@ from events.errors import ConfigError
 _running: dict[str, JobServer] = {}
 
 
-class FlinkRunner(flink_runner.FlinkRunner):
-    """See Beam's."""
+class _OneServer:
+    """A runner whose jobs all go to one server."""
 
     def default_job_server(self, options: PipelineOptions) -> JobServer:
         """The server that jobs go to, unless they are told of one that runs."""
         return _shared(super().default_job_server(options), options)
 
 
-class SparkRunner(spark_runner.SparkRunner):
+class FlinkRunner(_OneServer, flink_runner.FlinkRunner):
     """See Beam's."""
 
-    def default_job_server(self, options: PipelineOptions) -> JobServer:
-        """The server that jobs go to, unless they are told of one that runs."""
-        return _shared(super().default_job_server(options), options)
+
+class SparkRunner(_OneServer, spark_runner.SparkRunner):
+    """See Beam's."""
 
 
 def _shared(server: JobServer, options: PipelineOptions) -> JobServer:

@@ -14,7 +14,7 @@ from events.errors import ConfigError
 from events.seals import check_seal
 from pipeline.config import Config
 from pipeline.database import Database
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 
 # What SQLite says of a file that it cannot write to, often because the disk is full.
 UNWRITABLE = (
@@ -36,7 +36,7 @@ class Execution:
       seconds: from its registration to its end; 0 for a cached one.
       cached: whether its outputs were taken from an earlier run.
       outputs: output key to the artifact.
-      parameters: what the stage was told, name to text.
+      parameters: the stage's settings, name to text.
     """
 
     id: int
@@ -50,7 +50,7 @@ class Execution:
 def connection(config: Config) -> mlmd.ConnectionConfig:
     """Where the metadata is: SQLite below the output folder, or the MySQL database that the URL names."""
     if not config.metadata:
-        return metadata.sqlite_metadata_connection_config(Places(config).metadata)
+        return metadata.sqlite_metadata_connection_config(Workspace(config).metadata)
     database = Database.parse(config.metadata)
     return metadata.mysql_metadata_connection_config(
         database.host, database.port, database.name, database.user, database.password
@@ -86,7 +86,7 @@ def _fault(config: Config, error: Exception) -> str:
     if not config.metadata:
         text = str(error).partition(" with error: ")[2] or str(error)
         reason = text.rpartition("Error when executing query: ")[2].partition(" query:")[0].rstrip(".")
-        received = f"Received: {Places(config).metadata}: {reason}."
+        received = f"Received: {Workspace(config).metadata}: {reason}."
         if reason.endswith(UNWRITABLE):
             return (
                 f"ML Metadata must be writable. {received} See whether the disk is full, or another program holds the "
@@ -120,7 +120,7 @@ def read_run(config: Config, name: str) -> list[Execution]:
 
 
 def _place(config: Config) -> str:
-    return json.loads(config.to_json())["metadata"] or Places(config).metadata
+    return json.loads(config.to_json())["metadata"] or Workspace(config).metadata
 
 
 def check_outputs(executions: Iterable[Execution]) -> None:

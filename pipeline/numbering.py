@@ -1,9 +1,8 @@
 """Numbers of executions, none of which stands for two in one artifacts folder.
 
-TFX calls the folder that a stage writes to after its execution's number in ML Metadata. Where the metadata was lost or
-restored, or is another's than that of earlier runs, it counts anew, and a stage would write to a folder that is full:
-the next ones read old shards and new ones. So numbers that an artifacts folder knows already are passed over, which
-leaves what is there to whose it is.
+TFX names the folder that a stage writes to by its execution's number in ML Metadata. Where the metadata was lost,
+restored or replaced, it counts anew, and a stage would write to a folder with files in it: the next ones would read old
+shards beside new ones. So numbers that an artifacts folder has already are passed over, and earlier files stay apart.
 """
 
 import os
@@ -15,7 +14,7 @@ from tfx.dsl.io import fileio
 
 from pipeline.config import Config
 from pipeline.lineage import open_store
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 
 PASSED_OVER = "higgs.PassedOver"  # the type of executions that stand for a number only
 SYSTEM, EXECUTIONS = ".system", "executor_execution"  # TFX's own folders of each stage: the only one with such numbers
@@ -23,7 +22,7 @@ SYSTEM, EXECUTIONS = ".system", "executor_execution"  # TFX's own folders of eac
 
 def pass_over_used(config: Config) -> None:
     """Makes ML Metadata number its next execution higher than all that have written to the artifacts folder."""
-    last_used = max(_numbers(Places(config).artifacts), default=0)
+    last_used = max(_numbers(Workspace(config).artifacts), default=0)
     with open_store(config) as store:
         newest = store.get_executions(ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False))
         n_missing = last_used - max((execution.id for execution in newest), default=0)
@@ -33,7 +32,7 @@ def pass_over_used(config: Config) -> None:
 
 
 def _numbers(artifacts: str) -> Iterator[int]:
-    """Of the executions that wrote to stage/output/number, or were about to."""
+    """The numbers of the executions that wrote to stage/output/number, or were about to."""
     for stage in _folders(artifacts):
         for output in _folders(stage):
             inner = os.path.join(output, EXECUTIONS) if os.path.basename(output) == SYSTEM else output

@@ -1,4 +1,4 @@
-"""Whether a run can be repeated: its networks trained anew from its record, and asked of the same rows."""
+"""Whether a run can be repeated: its networks, trained again from its record, are compared on the same rows."""
 
 import dataclasses
 import json
@@ -14,8 +14,8 @@ from events.errors import ConfigError
 from events.fingerprint import digests
 from pipeline.config import Config
 from pipeline.digest import digest_files
-from pipeline.places import Places
 from pipeline.run_records import MODELS, PREDICTIONS, SUMMARY, find_run, read_config, read_json
+from pipeline.workspace import Workspace
 
 TOLERANCE = 1e-6  # of a probability; of a binary crossentropy where probabilities are not kept
 FOLDER = "reproduced"  # below the output folder, while the networks are trained
@@ -85,16 +85,16 @@ def _train_again(config: Config, summary: dict, results: Path) -> tuple[bool, st
     from pipeline.console import Stages, logged
     from pipeline.session import prepare
 
-    places = Places(config)
-    folder = os.path.join(places.output, FOLDER)
-    with places.locked():
+    workspace = Workspace(config)
+    folder = os.path.join(workspace.output, FOLDER)
+    with workspace.locked():
         shutil.rmtree(folder, ignore_errors=True)
         again = dataclasses.replace(
             config, output=folder, artifacts="", metadata="", runner="direct", beam_args=(), cache=False
         )
         again = _with_hyperparameters(again, summary)
         try:
-            with logged(os.path.join(places.logs, "reproduce.log"), False), Stages().shown():
+            with logged(os.path.join(workspace.logs, "reproduce.log"), False), Stages().shown():
                 prepare(again)
                 return _compare(again, summary, results)
         finally:

@@ -20,8 +20,8 @@ from pipeline.config import Config
 from pipeline.hyperparameters import TUNER
 from pipeline.leftovers import OWN
 from pipeline.lineage import open_store
-from pipeline.places import Places
 from pipeline.run_records import CONFIG, SUMMARY, find_runs, read_json
+from pipeline.workspace import Workspace
 from serving import served
 from serving.history import RETIRED
 
@@ -30,7 +30,7 @@ RECORD = (SUMMARY, CONFIG)
 
 @dataclasses.dataclass(frozen=True)
 class Freed:
-    """What a collection came to.
+    """The outcome of a collection.
 
     Attributes:
       kept: runs that keep what they made.
@@ -50,11 +50,11 @@ def collect(config: Config, n_kept: int) -> Freed:
       config: of the newest run; the lock of its output folder is held.
       n_kept: how many runs, the newest, keep what they made; those without a record that came later do so as well.
     """
-    places = Places(config)
-    recorded = {_run_name(folder): folder for folder in find_runs(places.output)}
+    workspace = Workspace(config)
+    recorded = {_run_name(folder): folder for folder in find_runs(workspace.output)}
     with open_store(config) as store:
         runs = _executions(store, config.name)
-        needed = set(_served(places))
+        needed = set(_served(workspace))
         if config.metadata:  # other folders' runs are in the database as well, without a record here
             needed |= set(runs) - set(recorded)
         return _free(store, runs, recorded, runs_kept(sorted({*runs, *recorded}), recorded, n_kept, needed))
@@ -66,15 +66,15 @@ def remove(config: Config, names: Collection[str]) -> Freed:
     Raises:
       ConfigError: a version that is there was made by one of them.
     """
-    places = Places(config)
-    needed = _served(places)
+    workspace = Workspace(config)
+    needed = _served(workspace)
     for name in names:
         if name in needed:
             raise ConfigError(
                 f"A run stays as long as a version that it made. Received: {name}, which made version {needed[name]}. "
                 "See higgs serving status."
             )
-    recorded = {_run_name(folder): folder for folder in find_runs(places.output)}
+    recorded = {_run_name(folder): folder for folder in find_runs(workspace.output)}
     with open_store(config) as store:
         runs = _executions(store, config.name)
         freed = _free(store, runs, recorded, {*runs, *recorded} - set(names))
@@ -104,9 +104,9 @@ def _run_name(folder) -> str:
     return read_json(folder / SUMMARY)["run"]
 
 
-def _served(places: Places) -> dict[str, int]:
+def _served(workspace: Workspace) -> dict[str, int]:
     """Run to the version that it made, for versions that are there."""
-    state = served.read(places.serving)
+    state = served.read(workspace.serving)
     there = {version: push for version, push in state.pushed.items() if state.state(version) != RETIRED}
     return {push.about["run"]: version for version, push in there.items() if "run" in push.about}
 
@@ -160,7 +160,7 @@ def _maker(uri: str, executions: Collection[int]) -> int:
 
 
 def _outputs(store: MetadataStore, executions: Iterable[mlmd.Execution]) -> Iterator[str]:
-    """The folders of executions that nobody needs any more."""
+    """The folders of executions' artifacts that are marked as deleted."""
     numbers = {execution.id for execution in executions}
     if not numbers:
         return

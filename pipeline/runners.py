@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from events.errors import ConfigError
+from events.listing import is_remote
 
 IMAGE_VARIABLE = "HIGGS_IMAGE"  # the image that holds this code, for Kubeflow as for Beam's workers
 IMAGE = "registry/higgs:1"
@@ -29,7 +30,7 @@ WORKER = "apache_beam.runners.worker.sdk_worker_main"
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What one of Beam's runners asks for.
+    """What one of Beam's runners needs.
 
     Attributes:
       name: Beam's, or the full name of a class.
@@ -52,10 +53,15 @@ def _worker_command() -> str:
     return f"cd / && PYTHONPATH={shlex.quote(root)} exec {shlex.quote(sys.executable)} -m {WORKER}"
 
 
+def _in_image(name: str, **master: str) -> Runner:
+    """A runner of `pipeline.job_servers`, whose workers start from an image; `master` is its option and an example."""
+    return Runner(f"{SHARING}.{name}", IN_IMAGE, {**master, "environment_config": IMAGE}, "environment_config")
+
+
 RUNNERS = {
     # Beam's own default has become a runner that fetches a binary; this one needs nothing and keeps to one process.
     "direct": Runner("DirectRunner", IN_PROCESS | NO_PACKAGING),
-    # Beam's local job service, with worker processes: what any remote runner asks of the code, on this machine.
+    # Beam's local job service, with worker processes: what any remote runner requires of the code, on this machine.
     "portable": Runner(
         "PortableRunner",
         {
@@ -65,18 +71,8 @@ RUNNERS = {
         }
         | NO_PACKAGING,
     ),
-    "flink": Runner(
-        f"{SHARING}.FlinkRunner",
-        IN_IMAGE,
-        {"flink_master": "host:8081", "environment_config": IMAGE},
-        "environment_config",
-    ),
-    "spark": Runner(
-        f"{SHARING}.SparkRunner",
-        IN_IMAGE,
-        {"spark_master_url": "spark://host:7077", "environment_config": IMAGE},
-        "environment_config",
-    ),
+    "flink": _in_image("FlinkRunner", flink_master="host:8081"),
+    "spark": _in_image("SparkRunner", spark_master_url="spark://host:7077"),
     "dataflow": Runner(
         "DataflowRunner",
         {},
@@ -127,7 +123,7 @@ def beam_options(runner: str, beam_args: Iterable[str]) -> tuple[str, ...]:
 def check_reachable(runner: str, **paths: str) -> None:
     """Raises ConfigError if the runner's workers cannot reach one of the paths, each named by its option."""
     for option, path in paths.items():
-        if RUNNERS[runner.lower()].remote and "://" not in path:
+        if RUNNERS[runner.lower()].remote and not is_remote(path):
             raise ConfigError(
                 f"Workers of the runner {runner.lower()} do not see this machine's disk. Received: {option} {path}. "
                 f"Name a place that they reach: --{option} gs://bucket/higgs."

@@ -25,7 +25,7 @@ class Scored:
     Attributes:
       labels: int64 [n].
       probabilities: model to its probabilities of the signal, float64 [n].
-      features: raw float32 [m, 28] of the first m rows, as many as were asked for.
+      features: raw float32 [m, 28] of the first m rows, see `score`.
       digest: of labels and features of all rows, in order.
     """
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-# What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage asks for:
+# What Kubernetes' client, Beam and Keras import where it is installed, each for a feature that no stage uses:
 # validated manifests, MongoDB, galleries of images. Google Cloud's clients are the same to a run that stays local.
 UNUSED = ("kubernetes_validate", "bson", "matplotlib.pyplot")
 
@@ -42,8 +42,8 @@ def session(
     from pipeline.data import with_data, with_simulation
     from pipeline.database import reach
     from pipeline.hyperparameters import with_hyperparameters
-    from pipeline.places import Places, absolute
     from pipeline.runners import beam_options, check_reachable
+    from pipeline.workspace import Workspace, absolute
 
     if bool(data) == bool(simulate):
         received = "both" if data else "neither"
@@ -53,15 +53,15 @@ def session(
     check(config)
     beam_options(config.runner, config.beam_args)  # what is missing is said at once
     password = reach(config.metadata)
-    places = Places(config)
-    check_reachable(config.runner, artifacts=places.artifacts, data=absolute(data) if data else places.data)
-    with places.locked():
-        places.remove_unfinished()
+    workspace = Workspace(config)
+    check_reachable(config.runner, artifacts=workspace.artifacts, data=absolute(data) if data else workspace.data)
+    with workspace.locked():
+        workspace.remove_unfinished()
         if data:
             config = with_data(config, data)
         if simulate:
             config = with_simulation(config, simulate)
-        log = os.path.join(places.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
+        log = os.path.join(workspace.logs, time.strftime("run-%Y%m%d-%H%M%S.log"))
         click.echo(f"Rows: {config.data.origin}, {config.data.path}\nLog: {log}")
         with logged(log, verbose, password), Stages().shown():
             config = with_hyperparameters(config)
@@ -70,13 +70,13 @@ def session(
 
 
 def prepare(config) -> None:
-    """Imports the stages, sees that there is a place for what they write, and removes what killed runs left there."""
+    """Imports the stages, checks that artifacts and metadata can be written, and removes what killed runs left."""
     _import_stages(config)
     _prepare_stores(config)
 
 
 def _import_stages(config) -> None:
-    """Imports what runs the stages, without what no stage uses and without a look for garbage every so many objects."""
+    """Imports the stages with the garbage collector off, hiding optional packages that no stage needs."""
     sys.meta_path.insert(0, _Absent(*UNUSED, *(() if _uses_cloud(config) else ("google.cloud",))))
     gc.disable()
     try:
@@ -87,16 +87,16 @@ def _import_stages(config) -> None:
 
 
 def _prepare_stores(config) -> None:
-    """Sees that there is a place for artifacts and metadata, and removes what killed runs left there.
+    """Checks that artifacts and metadata can be written, and removes what killed runs left of them.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: they cannot.
     """
     from pipeline.leftovers import remove_dead
     from pipeline.lineage import open_store
-    from pipeline.places import Places, check_writable
+    from pipeline.workspace import Workspace, check_writable
 
-    artifacts = Places(config).artifacts
+    artifacts = Workspace(config).artifacts
     check_writable(artifacts)
     with open_store(config) as store:
         if not config.metadata:  # other folders' runs share a database, and may be running
@@ -117,4 +117,3 @@ class _Absent:
     def find_spec(self, name, path=None, target=None):
         if any(f"{name}.".startswith(f"{package}.") for package in self._packages):
             raise ModuleNotFoundError(f"{name} is left out of this run", name=name)
-        return None

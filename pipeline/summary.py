@@ -1,9 +1,8 @@
-"""What came of a run: as a table for people, as JSON for programs."""
+"""The outcome of a run: as a table for people, as JSON for programs."""
 
 import dataclasses
 import importlib.metadata
 import json
-import math
 import os
 import sys
 
@@ -16,7 +15,7 @@ from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from components.event_metrics import BCE, CHAMPION
 from components.example_gen import ORIGIN_PROPERTY
 from components.pusher import NOTE_PROPERTY
-from components.verdict import VERDICT_PROPERTY, Verdict
+from components.verdict import VERDICT_PROPERTY, Verdict, without_nan
 from events.files import whole
 from events.fingerprint import digests, fingerprint
 from events.ingestion import read_summary, remarks
@@ -25,17 +24,17 @@ from pipeline import console
 from pipeline.config import Config
 from pipeline.digest import commit, digest_files
 from pipeline.hyperparameters import report, sentence
-from pipeline.lineage import Execution, check_outputs, read_run
-from pipeline.places import Places
+from pipeline.lineage import check_outputs, read_run
 from pipeline.run_records import flatten
+from pipeline.workspace import Workspace
+from serving.model_card import ALL_ROWS, metrics_by_slice
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 UNFINISHED = "unfinished: the limit on epochs ended training before patience did, so more might do better"
 MAY_KNOW_EVAL = (
-    "Some rows of eval may be ones that the champion was trained on, as splits are by place: then it looks better than "
-    "it is, and the gate refuses too much, never too little."
+    "Some rows of eval may be ones that the champion was trained on, as splits are by position: then it looks better "
+    "than it is, and the gate refuses too much, never too little."
 )
-ALL_ROWS = "all"
 PACKAGES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-analysis", "apache-beam", "keras")
 
 
@@ -52,7 +51,7 @@ def summarize(config: Config, run: str) -> dict:
     Raises:
       DamageError: what a stage made is not there as it was.
     """
-    places = Places(config)
+    workspace = Workspace(config)
     executions = read_run(config, run)
     check_outputs(executions)
     outputs = {execution.node: execution.outputs for execution in executions}
@@ -70,7 +69,7 @@ def summarize(config: Config, run: str) -> dict:
         trained[CANDIDATE]["name"] = f"tuned ({tuning['base']})"
     verdict = Verdict.from_json(blessing.custom_properties[VERDICT_PROPERTY].string_value)
     evaluated = {
-        name: _metrics(evaluation.uri, name)
+        name: metrics_by_slice(tfma.load_eval_result(evaluation.uri, model_name=name))
         for name in (CANDIDATE, BASELINE, *([CHAMPION] if verdict.champion else []))
     }
     overall = {name: slices[ALL_ROWS] for name, slices in evaluated.items()}
@@ -86,7 +85,7 @@ def summarize(config: Config, run: str) -> dict:
         "empty_files": ingested["empty"],
         "repeated_rows": ingested["repeats"],
         "remarks": remarks(ingested),
-        "stages": [_stage(execution) for execution in executions],
+        "stages": [{"name": e.node, "seconds": round(e.seconds, 2), "cached": e.cached} for e in executions],
         "models": {name: {**trained[name], "eval": overall[name], "slices": evaluated[name]} for name in trained},
         "champion": {"eval": overall[CHAMPION], "slices": evaluated[CHAMPION]} if verdict.champion else None,
         "tuning": tuning,
@@ -95,10 +94,10 @@ def summarize(config: Config, run: str) -> dict:
         "push": pushed.custom_properties[NOTE_PROPERTY].string_value,
         "evaluation": evaluation.uri,
         "tensorboard": {name: outputs[f"Trainer.{name}"]["model_run"].uri for name in trained},
-        "metadata": json.loads(config.to_json())["metadata"] or places.metadata,
-        "logs": places.logs,
+        "metadata": json.loads(config.to_json())["metadata"] or workspace.metadata,
+        "logs": workspace.logs,
         "log": console.log_path,
-        "results": os.path.join(places.results, run.replace(":", "-")),
+        "results": os.path.join(workspace.results, run.replace(":", "-")),
         "versions": package_versions(),
         "commit": commit(),
         "code": digest_files(),
@@ -106,7 +105,7 @@ def summarize(config: Config, run: str) -> dict:
     os.makedirs(summary["results"], exist_ok=True)
     for name, text in (
         ("config.json", config.to_json()),
-        ("summary.json", json.dumps(_without_nan(summary), indent=2)),
+        ("summary.json", json.dumps(without_nan(summary), indent=2)),
     ):
         with whole(os.path.join(summary["results"], name)) as file:
             file.write(text + "\n")
@@ -136,35 +135,9 @@ def _digests(files: list[str], recorded: str) -> dict[str, str]:
         return {}
 
 
-def _stage(execution: Execution) -> dict:
-    return {"name": execution.node, "seconds": round(execution.seconds, 2), "cached": execution.cached}
-
-
-def _without_nan(tree):
-    """The same nested summary with None for each NaN, for which JSON has no word."""
-    if isinstance(tree, dict):
-        return {key: _without_nan(value) for key, value in tree.items()}
-    if isinstance(tree, tuple):
-        return [_without_nan(value) for value in tree]
-    return None if isinstance(tree, float) and math.isnan(tree) else tree
-
-
 def _read_json(path: str) -> dict:
     with tf.io.gfile.GFile(path) as file:
         return json.load(file)
-
-
-def _metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
-    """Slice, as `feature:value` or `all`, to metric to value."""
-    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
-    slices = {}
-    for key, outputs in result.slicing_metrics:
-        values = outputs[""][""]
-        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
-        slices[name] = {
-            metric: float(value["doubleValue"]) for metric, value in values.items() if "doubleValue" in value
-        }
-    return dict(sorted(slices.items()))
 
 
 def show(summary: dict) -> None:

@@ -1,1 +1,1 @@
-"""What came of a run or of a study, as one page that opens anywhere. Reads what they left behind; runs nothing anew."""
+"""The results of a run or of a study, as one page that opens anywhere, made of their records alone."""

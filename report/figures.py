@@ -113,16 +113,15 @@ def ink(name: str) -> str:
     return INKS[name][0]
 
 
-def legend(axes, most: int = 2, **settings) -> None:
+def legend(axes, most: int = 2) -> None:
     """Puts the legend above the axes, where no curve can be behind it.
 
     Args:
       axes: with labelled curves.
       most: columns; fewer where the labels leave no room.
-      **settings: of Matplotlib's legend.
     """
     labels = axes.get_legend_handles_labels()[1]
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=legend_columns(labels, most), **settings)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=legend_columns(labels, most))
 
 
 def legend_columns(labels: Collection[str], most: int = 2) -> int:

@@ -4,34 +4,19 @@ import json
 import re
 
 from pipeline.config import Config
-from pipeline.digest import (
-    EVALUATION,
-    INFRA_VALIDATION,
-    INGESTION,
-    PUSHING,
-    STATISTICS,
-    TRAINING,
-    TRANSFORM,
-    TUNING,
-    VALIDATION,
-    commit,
-    digest_source,
-)
+from pipeline.digest import CODE, commit, digest_source
 from pipeline.lineage import Execution
 from report.page import Section, Table
-from report.provenance import data_files, is_unchanged, settings, versions
-
-DIGESTED = (
-    INGESTION, STATISTICS, VALIDATION, TRANSFORM, TRAINING, TUNING, EVALUATION, INFRA_VALIDATION, PUSHING,
-)  # fmt: skip
+from report.provenance import data_files, is_unchanged, settings
 
 
 def lineage_sections(config: Config, summary: dict, executions: list[Execution]) -> list[Section]:
     """Which files, which code, which stages, which packages, which settings."""
     [example_gen] = [execution for execution in executions if execution.node == "HiggsExampleGen"]
+    packages = list(summary["versions"].items())
     return [
         Section("Lineage", [_data(summary, example_gen), _code(executions), _stages(executions)]),
-        Section("Versions", [versions(summary["versions"])], folded=True),
+        Section("Versions", [Table(["package", "version"], packages, numeric=False)], folded=True),
         Section("Settings", [settings(json.loads(config.to_json()))], folded=True),
     ]
 
@@ -48,7 +33,7 @@ def _code(executions: list[Execution]) -> Table:
     for execution in executions:
         if digest := _code_digest(execution):
             stages.setdefault(digest, []).append(execution.node)
-    here = {digest_source(*modules): f"{', '.join(modules)} and all it imports" for modules in DIGESTED}
+    here = {digest_source(*modules): f"{', '.join(modules)} and all it imports" for modules in CODE.values()}
     rows = [["this checkout, now", "", commit() or "not a git checkout"]]
     rows += [
         [f"{here[digest]}, unchanged since" if digest in here else "changed since", ", ".join(nodes), digest]

@@ -2,10 +2,13 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Sequence
 
 from events.files import whole
 from report.figures import INKS, Figure
+
+MADE = "Made by higgs report on %Y-%m-%d %H:%M UTC."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Page:
     reason: str
     facts: dict[str, str]
     sections: Sequence[Section]
-    made: str
+    made: str = dataclasses.field(default_factory=lambda: time.strftime(MADE, time.gmtime()))
 
     def to_html(self) -> str:
         """The page as one self-contained document."""

@@ -35,11 +35,6 @@ def is_unchanged(paths: list[str], recorded: str) -> bool | None:
     return fingerprint(paths) == recorded
 
 
-def versions(packages: dict[str, str]) -> Table:
-    """Package name to version."""
-    return Table(["package", "version"], [[name, version] for name, version in packages.items()], numeric=False)
-
-
 def settings(tree: dict) -> Table:
     """Nested settings, by dotted name."""
     rows = [[name, as_text(value)] for name, value in flatten(tree).items()]

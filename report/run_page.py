@@ -2,8 +2,8 @@
 
 import json
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +80,6 @@ def make(config: Config, summary: dict) -> Page:
                 *_card(summary["pushed_to"]),
                 *lineage_sections(config, summary, executions),
             ],
-            made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
         )
 
 
@@ -95,7 +94,7 @@ def _verdict(verdict: dict, origin: str) -> dict:
 
 
 def _differences(verdict: dict) -> Table:
-    """The candidate against whatever it had to hold its own against."""
+    """The candidate's differences to the baseline and, if there is one, to the champion."""
     rivals = {"baseline": verdict}
     if champion := verdict.get("champion"):
         rivals[f"champion: version {champion['number']}, which is served"] = champion
@@ -158,8 +157,6 @@ def _models(summary: dict, curves: dict[str, Roc]) -> Section:
 
 
 def _training(summary: dict, labels: dict[str, str]) -> Section:
-    from pathlib import Path
-
     histories = {
         labels[name]: read_json(Path(summary["tensorboard"][name], "history.json"))["history"] for name in MODELS
     }

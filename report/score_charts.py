@@ -29,7 +29,8 @@ def roc(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:
         legend(axes)
 
     areas = ", ".join(f"{labels[model]} {curve.auc:.4f}" for model, curve in curves.items())
-    return draw("roc", f"ROC curves. Areas: {areas}.", f"Area under the curve: {areas}. Dotted: a guess.", paint)
+    caption = f"Area under the curve: {areas}. Dotted: random guessing."
+    return draw("roc", f"ROC curves. Areas: {areas}.", caption, paint)
 
 
 def rejection(curves: dict[str, Roc], labels: dict[str, str]) -> Figure:

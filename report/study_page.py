@@ -1,7 +1,6 @@
 """The page of a study: which architectures beat the baseline by more than noise, and how each was trained."""
 
 import os
-import time
 
 from models.architecture_words import in_words
 from pipeline.run_records import read_study
@@ -69,7 +68,6 @@ def make(study: dict, name: str) -> Page:
             Section("Data", [_rows(study), data_files(study["files"], f"Data files: {study['origin']} rows.")]),
             Section("Rules of training", [settings(study["rules"])], rules, folded=True),
         ],
-        made=f"Made by higgs report on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
     )
 
 

@@ -64,7 +64,7 @@ def check_found(outputs: Iterable[str], logs: dict, histories: dict) -> None:
 
 
 def write_curves(folder: Path, history: dict[str, list[float]]) -> None:
-    """Writes a study's curves as a run's are written, see `models.callbacks.Board`."""
+    """Writes a study's curves as a run's are written, see `models.callbacks.TensorBoardLogger`."""
     from tensorboard.summary import Writer
 
     for split in ("train", "validation"):

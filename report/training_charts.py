@@ -10,7 +10,7 @@ import numpy as np
 from metrics.curves import SMOOTHING_EPOCHS, smooth
 from report.figures import CYCLE, HEIGHT, LEGEND_ROW, MARKERS, Figure, draw, ink, legend, legend_columns, plain_ticks
 
-GUESSING = math.log(2)  # nats, of whoever says 1/2 to everything
+GUESSING = math.log(2)  # nats, of the probability 1/2 for every event
 TOP = 0.75  # nats; above it is nothing to see
 BELOW = 0.05  # nats, shown below the best validation; networks that learn their rows by heart go on far below
 FEWEST_SMOOTHED = 100  # epochs
@@ -63,7 +63,7 @@ def learning_curves(name: str, title: str, histories: dict[str, dict], best: dic
         f"{label} {min(histories[label]['val_bce']):.4f} at epoch {int(np.argmin(histories[label]['val_bce'])) + 1}"
         for label in curves
     )
-    guess = " Dotted: ln 2, a guess." if min(top, TOP) + MARGIN > GUESSING else ""
+    guess = " Dotted: ln 2, random guessing." if min(top, TOP) + MARGIN > GUESSING else ""
     clipped = " Curves go on outside the figure." if top > TOP or low < bottom else ""
     smoothing = (
         f" Smoothed with a Gaussian of {SMOOTHING_EPOCHS:g} epochs where there are {FEWEST_SMOOTHED} or more; faint: "

@@ -8,32 +8,20 @@ from events.errors import ServingError
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 8.0
 SHOWN_CHARACTERS = 300  # of what a server said
 
-NOT_LOADED = "not loaded"
-REFUSED = "refused"
-TOO_SLOW = "too slow"
-FAILED = "failed"
-
-_RULES = {
-    NOT_LOADED: (
-        "The model must be loaded.",
-        "Check --model, --version and --canary against what the server has loaded.",
-    ),
-    REFUSED: (
-        "The model must accept the request.",
-        "Check --batch-size, or serve a model that `higgs run` pushed.",
-    ),
-    TOO_SLOW: ("The server must answer in time.", "Raise --timeout, or lower --batch-size or --concurrency."),
-    FAILED: ("The server must answer with probabilities.", "Check its address, and its log."),
-}
+# Kinds of faults: the rule that is broken, and the remedy.
+NOT_LOADED = "The model must be loaded.", "Check --model, --version and --canary against what the server has loaded."
+REFUSED = "The model must accept the request.", "Check --batch-size, or serve a model that `higgs run` pushed."
+TOO_SLOW = "The server must answer in time.", "Raise --timeout, or lower --batch-size or --concurrency."
+FAILED = "The server must answer with probabilities.", "Check its address, and its log."
 
 
 class Unavailable(Exception):
     """The server cannot be reached or cannot answer now; asking again may help."""
 
 
-def fault(kind: str, received: object, server: str) -> ServingError:
+def fault(kind: tuple[str, str], received: object, server: str) -> ServingError:
     """The error for one kind of fault."""
-    rule, remedy = _RULES[kind]
+    rule, remedy = kind
     return ServingError(f"{rule} Received: {shorten(received)} from {server}. {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""How what is served came to be: the events of a model, and the state that follows. Pure, and light to import.
+"""The events that changed what is served of a model, and the state that follows. Pure, and light to import.
 
 TF Serving is told of two models over one base path, `higgs` and `higgs-canary`, each with a list of versions. A request
 that names no version goes to the highest version that is ready under the name (core/basic_manager.cc in
@@ -36,7 +36,7 @@ class Event:
       versions: those pushed (one) or rolled back.
       retired: those whose folders a push removed.
       digest: of the version pushed.
-      reason: of a rollback that nobody asked for.
+      reason: of a withdrawal, see `serving.versions.withdraw`.
       about: what `higgs serving status` shows of the version pushed.
     """
 

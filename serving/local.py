@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from events.errors import ServingError
 from events.higgs.columns import FEATURES
+from events.listing import is_remote
 from events.seals import IN_MODEL, find_fault
 from serving import served
 from serving.request import OUTPUT, SIGNATURE, Model
@@ -55,7 +56,7 @@ class LocalScorer:
 
 
 def find(folder: str, model: Model) -> str:
-    """The folder of the SavedModel that is asked for.
+    """The folder of the SavedModel that is meant.
 
     Raises:
       ServingError: there is none.
@@ -67,10 +68,10 @@ def find(folder: str, model: Model) -> str:
     there = sorted(int(name) for name in names if name.isdecimal())
     chosen = model.version or _named(folder, model.canary) or max(there, default=0)
     if is_model or chosen not in there:
-        asked = model.version or ("the canary" if model.canary else "any version")
+        wanted = model.version or ("the canary" if model.canary else "any version")
         held = ", ".join(map(str, there)) or "none"
         raise ServingError(
-            f"A model's folder holds the version asked for. Received: {asked} in {folder}, which holds {held}. "
+            f"A model's folder holds the version that is wanted. Received: {wanted} in {folder}, which holds {held}. "
             "Push one with `higgs run`, or name another with --model-dir."
         )
     return os.path.join(folder, str(chosen))
@@ -78,5 +79,5 @@ def find(folder: str, model: Model) -> str:
 
 def _named(folder: str, canary: bool) -> int:
     """The version that a server would ask; 0 where no history says what is stable."""
-    state = served.read(folder if "://" in folder else os.path.abspath(folder))
+    state = served.read(folder if is_remote(folder) else os.path.abspath(folder))
     return (canary and state.canary) or state.stable

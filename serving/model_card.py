@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.dsl.io import fileio
+from tfx.utils import io_utils
 
 from events.ingestion import read_summary
 from models.architecture_words import in_words
@@ -68,7 +69,8 @@ class Sources:
 
 def describe(name: str, version: int, digest: str, sources: Sources) -> dict:
     """The card of a version, for `model_card.json`."""
-    training = json.loads(_read(f"{sources.model_run}/history.json"))["summary"] if sources.model_run else {}
+    history = f"{sources.model_run}/history.json"
+    training = json.loads(io_utils.read_string_file(history))["summary"] if sources.model_run else {}
     summary = read_summary(sources.examples) if sources.examples else {}
     metrics, confidence = read_metrics(sources.evaluation) if sources.evaluation else ({}, None)
     overall = metrics.pop(ALL_ROWS, {})
@@ -114,20 +116,28 @@ def read_metrics(evaluation: str) -> tuple[dict[str, dict[str, float]], float]:
     Returns:
       Slice, as `feature:value` or `all`, to metric of the card to value; and the confidence of the intervals.
     """
-    result, found = tfma.load_eval_result(evaluation, model_name="candidate"), {}
-    for key, outputs in result.slicing_metrics:
-        values = {metric: float(value["doubleValue"]) for metric, value in outputs[""][""].items() if value}
-        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
-        found[name] = {
-            ours: values[theirs] for ours, theirs in METRICS.items() if not math.isnan(values.get(theirs, math.nan))
-        }
+    result = tfma.load_eval_result(evaluation, model_name="candidate")
+    found = {
+        name: {ours: values[key] for ours, key in METRICS.items() if not math.isnan(values.get(key, math.nan))}
+        for name, values in metrics_by_slice(result).items()
+    }
     metrics = (json.loads(metric.config or "{}") for spec in result.config.metrics_specs for metric in spec.metrics)
     confidence = next(fields["confidence"] for fields in metrics if fields.get("name", "").endswith("_lower"))
-    return dict(sorted(found.items())), confidence
+    return found, confidence
+
+
+def metrics_by_slice(result: tfma.EvalResult) -> dict[str, dict[str, float]]:
+    """Slice, as `feature:value` or `all`, to metric to value, of what TFMA measured of one model."""
+    slices = {}
+    for key, outputs in result.slicing_metrics:
+        numbers = {metric: value["doubleValue"] for metric, value in outputs[""][""].items() if "doubleValue" in value}
+        name = ",".join(f"{feature}:{value}" for feature, value in key) or ALL_ROWS
+        slices[name] = {metric: float(number) for metric, number in numbers.items()}
+    return dict(sorted(slices.items()))
 
 
 def curl(name: str, requests: str) -> str:
-    """A command that asks a server for one event: the first of the warm-up requests."""
+    """A command that sends a server one event: the first of the warm-up requests."""
     for record in tf.data.TFRecordDataset(requests).as_numpy_iterator():
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
         if request.model_spec.signature_name == "serving_features":
@@ -179,8 +189,3 @@ def _row(name: str, values: dict) -> list[str]:
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
-
-
-def _read(path: str) -> str:
-    with fileio.open(path) as file:
-        return file.read()

@@ -1,4 +1,4 @@
-"""What came of a push, in one sentence that ends in the command to go on with."""
+"""The outcome of a push, in one sentence that ends with the next command."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ from serving.history import STABLE
 
 @dataclasses.dataclass(frozen=True)
 class Pushed:
-    """What came of a push.
+    """The outcome of a push.
 
     Attributes:
       version: as which the model is served; 0 if it is not.

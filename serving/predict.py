@@ -4,9 +4,7 @@ import contextlib
 import dataclasses
 import gzip
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -18,6 +16,7 @@ from events.errors import IngestionError, ServingError
 from events.files import whole
 from events.higgs.columns import COLUMNS, FEATURES, LABEL
 from events.listing import is_gzipped, list_files
+from events.threads import in_threads
 from metrics.sums import EventSums
 from serving.faults import Retries
 from serving.request import checked
@@ -112,7 +111,7 @@ def predict(
 
     Raises:
       IngestionError: the file cannot be used.
-      ServingError: the model cannot be asked, or the predictions cannot be written.
+      ServingError: the model cannot be queried, or the predictions cannot be written.
     """
     labelled = events.parser.labelled
     retries = Retries(n_retries, scorer.server)
@@ -126,7 +125,8 @@ def predict(
         if header:
             names = [*(["row"] if row_numbers else []), "probability", *(["label"] if labelled else [])]
             file.write(",".join(names) + "\n")
-        for batch, probabilities in in_order(score, events.batches(batch_size), concurrency, retries.stop):
+        batches = events.batches(batch_size)
+        for batch, probabilities in in_threads(score, batches, concurrency, concurrency - 1, retries.stop):
             if labelled:
                 sums.add(batch[0], probabilities)
             look(batch[-len(FEATURES) :])
@@ -135,27 +135,6 @@ def predict(
             n_rows += len(probabilities)
             bar.update(len(probabilities))
     return n_rows, sums if labelled else None
-
-
-def in_order(function: Callable, items: Iterator, n_at_once: int, stop: Callable[[], None]) -> Iterator:
-    """Yields function(item) in order, so many at a time in threads; takes an item only when there is room for it.
-
-    Calls `stop` when no more results are wanted, so that threads need not wait in vain.
-    """
-    ahead: deque[Future] = deque()
-    with ThreadPoolExecutor(n_at_once) as pool:
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                del item  # or one batch more would be held
-                if len(ahead) == n_at_once:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            stop()
-            for future in ahead:
-                future.cancel()
 
 
 def _write(file: IO[str], probabilities: np.ndarray, labels: np.ndarray | None, numbers: range | None) -> None:

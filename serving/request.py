@@ -1,4 +1,4 @@
-"""What is asked of a served model, whichever way."""
+"""Requests to a served model, over any interface, and the check of their answers."""
 
 import contextlib
 import dataclasses

@@ -55,7 +55,7 @@ class RestScorer:
         return self._read(response)
 
     def _read(self, response) -> object:
-        if response.get_redirect_location():  # the events are for nobody else, nor is anybody else's answer for us
+        if response.get_redirect_location():  # the events are for this server only, and so is the answer expected of it
             raise fault(FAILED, f"{response.status}: a redirect to {response.headers['Location']}", self.server)
         try:
             answer = json.loads(response.data)

@@ -57,7 +57,7 @@ class GrpcScorer:
             raise fault(FAILED, f"an answer without {OUTPUT!r}", self.server)
         tensor = response.outputs[OUTPUT]
         shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-        if shape != features.shape[1:]:  # before so much memory is asked for
+        if shape != features.shape[1:]:  # before so much memory is allocated
             raise fault(FAILED, f"shape {shape} for {features.shape[1]} events", self.server)
         try:
             return tf.make_ndarray(tensor)

@@ -1,4 +1,4 @@
-"""What is served, and how that came to be. Reads only, and imports nothing heavy.
+"""What is served, and its history. Reads only, and imports nothing heavy.
 
     serving/models.config       what TF Serving is to load, and in its comments the history of it: one event a line
     serving/higgs/<version>/    the versions; a folder that has appeared is never renamed
@@ -47,7 +47,7 @@ def read_events(base_path: str) -> dict[str, list[Event]]:
       base_path: of one of them, `.../serving/higgs`.
 
     Raises:
-      VersionsError: there is a models.config, but somebody else wrote it.
+      VersionsError: there is a models.config that higgs did not write.
     """
     path = config_path(base_path)
     try:
@@ -138,12 +138,12 @@ def digest_model(folder: str) -> str:
 
 
 def fingerprint(base_path: str) -> str:
-    """A digest of what is served and of which folders there are: the same as long as nobody changes either."""
+    """A digest of what is served and of which folders there are: the same as long as neither changes."""
     events = read_events(base_path).get(os.path.basename(base_path), [])
     folders = sorted(os.listdir(base_path)) if os.path.isdir(base_path) else []
     return hashlib.sha256(repr((events, folders)).encode()).hexdigest()
 
 
 def config_path(base_path: str) -> str:
-    """Of the serving folder that holds the model's."""
+    """The models.config of the serving folder that holds the model's."""
     return os.path.join(os.path.dirname(base_path), CONFIG_FILE)

@@ -13,14 +13,13 @@ class NoAnswerError(Exception):
     """The server did not say what became of the version; the message is the reason."""
 
 
-def wait_until_loaded(url: str, name: str, version: int, wait_s: float = LOAD_WAIT_S) -> str:
+def wait_until_loaded(url: str, name: str, version: int) -> str:
     """Waits until a server has loaded a version or given up.
 
     Args:
       url: of its REST interface.
       name: of the model, as models.config has it.
       version: its number.
-      wait_s: for how long to ask.
 
     Returns:
       Nothing if the version is loaded, or why it is not.
@@ -29,7 +28,7 @@ def wait_until_loaded(url: str, name: str, version: int, wait_s: float = LOAD_WA
       NoAnswerError: the server cannot be reached.
     """
     address = f"{url.rstrip('/')}/v1/models/{name}/versions/{version}"
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + LOAD_WAIT_S
     with urllib3.PoolManager(timeout=10.0, retries=False) as pool:
         while True:
             state, reason = _ask(pool, address)
@@ -38,7 +37,7 @@ def wait_until_loaded(url: str, name: str, version: int, wait_s: float = LOAD_WA
             if state == "END":
                 return reason
             if time.monotonic() > deadline:
-                return f"{state or 'unknown'} after {wait_s:.0f} s{f': {reason}' if reason else ''}"
+                return f"{state or 'unknown'} after {LOAD_WAIT_S:.0f} s{f': {reason}' if reason else ''}"
             time.sleep(ASK_EVERY_S)
 
 

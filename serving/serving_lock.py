@@ -1,4 +1,4 @@
-"""Whoever changes what is served does so alone, and cleans up after whoever was killed while doing so."""
+"""The lock under which what is served is changed, and the removal of what killed commands left behind."""
 
 import contextlib
 import fcntl
@@ -84,5 +84,5 @@ def _tidy(base: str, lock: int) -> None:
 
 
 def nothing_pushed(base: str) -> VersionsError:
-    """For who asks for what only a push makes."""
+    """The error for a command that needs a version, where none was pushed."""
     return VersionsError(f"A model must have been pushed. Received: no version in {base}. Use higgs run, or --output.")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from events import files
 from events.errors import VersionsError
+from events.listing import is_remote
 from serving import notes, served
 from serving.history import (
     CANARY,
@@ -39,7 +40,7 @@ Describe = Callable[[int, str], tuple[dict, dict[str, str]]]
 
 def check_base(base: str) -> None:
     """Raises VersionsError unless versions can be kept below `base`."""
-    if "://" in base:
+    if is_remote(base):
         raise VersionsError(
             f"Models are pushed to a folder, with locks and renames. Received: {base}. Mount it, and name its folder."
         )
@@ -112,13 +113,13 @@ def promote(base: str, version: int = 0) -> int:
     """Makes the canary the stable version, or the one that is named.
 
     Returns:
-      The stable version; the same one when asked again.
+      The stable version; the same one when called again.
 
     Raises:
       VersionsError: there is no such version, or it was not promoted for a reason.
     """
     with changing(base):
-        state = _read(base)
+        state = read_pushed(base)
         chosen = version or state.canary
         if chosen == state.stable or (not chosen and state.last.kind == PROMOTE):
             return state.stable
@@ -140,7 +141,7 @@ def promote(base: str, version: int = 0) -> int:
 def roll_back(base: str, to: int = 0) -> tuple[tuple[int, ...], int]:
     """Takes the canary out of service; or else the stable version, for the one that was stable before.
 
-    Asked again, it does nothing more: further back leads `to` only.
+    Called again, it does nothing more: only `to` leads further back.
 
     Args:
       base: the folder of the model's versions.
@@ -153,7 +154,7 @@ def roll_back(base: str, to: int = 0) -> tuple[tuple[int, ...], int]:
       VersionsError: there is none before.
     """
     with changing(base):
-        state = _read(base)
+        state = read_pushed(base)
         if state.last.kind == ROLLBACK and to in (0, state.stable):
             return state.last.versions, state.stable
         stable = to or (state.stable if state.canary else state.previous)
@@ -181,7 +182,7 @@ def withdraw(base: str, version: int, reason: str) -> bool:
       Whether that could be done: not if it is the only one.
     """
     with changing(base):
-        state = _read(base)
+        state = read_pushed(base)
         stable = state.previous if state.stable == version else state.stable
         if not stable:
             return False
@@ -196,13 +197,13 @@ def restore(base: str) -> tuple[tuple[int, ...], int]:
     """Undoes the last rollback, if nothing has happened since.
 
     Returns:
-      The versions restored, and the stable one; the same ones when asked again.
+      The versions restored, and the stable one; the same ones when called again.
 
     Raises:
       VersionsError: the last change was no rollback.
     """
     with changing(base):
-        state = _read(base)
+        state = read_pushed(base)
         if state.last.kind == RESTORE:
             return state.last.versions, state.stable
         if not state.undone:
@@ -251,7 +252,7 @@ def _is_whole(base: str, state: Served, version: int) -> bool:
 
 
 def _to_retire(state: Served, keep: int) -> tuple[int, ...]:
-    """The oldest versions, down to `keep`; none that is named, was until just now, or is the way back."""
+    """The oldest versions, down to `keep`; none that is listed, was until just now, or is next in a rollback."""
     there = [version for version in state.pushed if version not in state.retired]
     lately = _now(-SETTLED_S)
     needed = {*state.listed, state.previous, *(v for v, at in state.unlisted.items() if at >= lately)}
@@ -262,7 +263,8 @@ def _now(offset_s: float = 0.0) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset_s))
 
 
-def _read(base: str) -> Served:
+def read_pushed(base: str) -> Served:
+    """The state of what is served; raises VersionsError if no version was pushed."""
     state = served.read(base)
     if not state.stable:
         raise nothing_pushed(base)

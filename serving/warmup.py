@@ -33,7 +33,7 @@ TOLERANCE = 1e-6  # between the probabilities of the two forms
 
 
 def read_records(files: list[str], n_records: int) -> list[bytes]:
-    """The first serialized tf.Examples of TFRecord files, repeated if there are fewer than asked for.
+    """The first serialized tf.Examples of TFRecord files, repeated if there are fewer.
 
     Raises:
       UnservableModelError: there are none.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from sklearn.model_selection import StratifiedKFold
 
 from components.example_gen import ORIGIN_PROPERTY
 from events.higgs.columns import FEATURES
@@ -68,7 +69,7 @@ class Dataset:
         return features[:, : self.transforms[inputs].n_inputs], labels
 
     def augmentation(self, rows: np.ndarray, inputs: str) -> Augmentation:
-        """That of some of all rows, by index."""
+        """The augmentation of some of all rows, by index."""
         return Augmentation(tf.gather(self.raw, rows), self.transforms[inputs])
 
 
@@ -93,6 +94,15 @@ def materialize(config: Config, architectures: Sequence[Architecture]) -> Datase
         files=ingested["files"],
         counts=ingested["splits"],
     )
+
+
+def stratified_folds(labels: np.ndarray, n_folds: int) -> np.ndarray:
+    """The fold of each row, int [n_rows] in [0, n_folds): each holds its share of both classes, to one row."""
+    folds = np.empty(len(labels), np.int64)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=0)
+    for fold, (_, left_out) in enumerate(splitter.split(labels, labels)):
+        folds[left_out] = fold
+    return folds
 
 
 def _load_raw(files: dict[str, list[str]], transform: TransformGraph) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What came of a study: a ranking for people, JSON and predictions for programs."""
+"""The outcome of a study: a ranking for people, JSON and predictions for programs."""
 
 import dataclasses
 import json
@@ -54,11 +54,11 @@ def rank(results: list[Result], labels: np.ndarray, baseline: str) -> list[dict]
             "trainings": result.records,
         }
         ranked.append(entry | dataclasses.asdict(compare(losses, reference.losses(labels))))
-    _judge(ranked, baseline)
+    _add_verdicts(ranked, baseline)
     return sorted(ranked, key=lambda entry: entry["eval"]["mean"])
 
 
-def _judge(entries: list[dict], baseline: str) -> None:
+def _add_verdicts(entries: list[dict], baseline: str) -> None:
     """Adds `p_adjusted` and `verdict` to the entries: all of them together are one family of comparisons."""
     compared = [entry for entry in entries if entry["name"] != baseline]
     for entry, p_value in zip(compared, adjusted([entry["p_value"] for entry in compared]), strict=True):

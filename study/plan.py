@@ -1,9 +1,8 @@
 """Which trainings a study consists of."""
 
 import dataclasses
-import difflib
 
-from events.errors import ModelError
+from events.errors import ModelError, did_you_mean
 from models.architectures import ARCHITECTURES, Architecture, named
 from models.rules import Rules
 
@@ -52,9 +51,7 @@ class Sweep:
             *(f.name for kind in (Architecture, Rules) for f in dataclasses.fields(kind) if f.name != "seed"),
         ]
         if field not in names:
-            close = difflib.get_close_matches(field, names, n=1)
-            remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(names)}."
-            raise ModelError(f"A sweep is of one hyperparameter. Received: {field!r}. {remedy}")
+            raise ModelError(f"A sweep is of one hyperparameter. Received: {field!r}. {did_you_mean(field, names)}")
         parts = tuple(part.strip() for part in values.split(",") if part.strip())
         if not parts:
             raise ModelError(f"A sweep needs values. Received: {text!r}. Write for example l2=0,1e-5,1e-4,1e-3.")

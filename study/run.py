@@ -4,7 +4,7 @@ import os
 
 from models.rules import Rules
 from pipeline.config import Config
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 from study import outcome
 from study.dataset import materialize
 from study.plan import Plan
@@ -18,7 +18,7 @@ def run(
     """Trains, ranks and writes.
 
     Args:
-      config: the rows, the rules and the places.
+      config: the rows, the rules and the output folder.
       planned: what to train.
       n_repeats: seeds for each.
       n_folds: of cross-validation over all rows; 0 to score the eval split.
@@ -29,12 +29,12 @@ def run(
       The study as `study.json` has it, and its folder.
 
     Raises:
-      ModelError: a variant asks for more rows than there are.
+      ModelError: a variant is to have more rows than there are.
     """
     rules = Rules(**config.train.rules)
-    folder = os.path.join(Places(config).studies, title or planned.title)
+    folder = os.path.join(Workspace(config).studies, title or planned.title)
     dataset = materialize(config, [variant.architecture for variant in planned.variants])
-    trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Places(config).studies, "trainings"))
+    trainings = Trainings(dataset, n_repeats, n_folds, os.path.join(Workspace(config).studies, "trainings"))
     results = trainings.of(planned.variants, n_jobs or n_cores())
     study = outcome.summarize(dataset, rules, planned.baseline, n_repeats, n_folds)
     study["architectures"] = outcome.rank(results, trainings.labels, planned.baseline)

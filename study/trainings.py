@@ -22,9 +22,8 @@ from metrics.sums import crossentropies
 from models.pretraining import Pretrained, without_regularizers
 from models.rules import Rules
 from models.training import fit
-from pipeline.digest import TRAINING, digest_source
-from study.dataset import Dataset
-from study.folds import stratified_folds
+from pipeline.digest import CODE, digest_source
+from study.dataset import Dataset, stratified_folds
 from study.plan import Variant
 from study.processes import side_by_side
 
@@ -51,13 +50,13 @@ class Task:
 
     @property
     def rules(self) -> Rules:
-        """Of this training, with a seed of its own."""
+        """The rules of this training, with a seed of its own."""
         rules = self.variant.rules
         return dataclasses.replace(rules, seed=rules.seed + self.repeat)
 
     @property
     def seed(self) -> int:
-        """Of this training."""
+        """The seed of this training."""
         return self.rules.seed
 
 
@@ -95,16 +94,14 @@ class Trainings:
         self._dataset = dataset
         self._folder = folder
         self._n_repeats = n_repeats
-        self._folds = None
-        if n_folds:
-            self._folds = stratified_folds(np.ravel(dataset.all[1]), n_folds)
-        self._digests = [dataset.digest, digest_source(*TRAINING)]
+        self._folds = stratified_folds(np.ravel(dataset.all[1]), n_folds) if n_folds else None
+        self._digests = [dataset.digest, digest_source(*CODE["Trainer"])]
         self._divided = f"{n_folds} folds of all rows" if n_folds else "splits"
         os.makedirs(folder, exist_ok=True)
 
     @property
     def labels(self) -> np.ndarray:
-        """Of the scored rows, [n_scored]."""
+        """The labels of the scored rows, [n_scored]."""
         return np.ravel(self._dataset.eval[1] if self._folds is None else self._dataset.all[1])
 
     def of(self, variants: Sequence[Variant], n_processes: int = 1) -> list[Result]:
@@ -115,7 +112,7 @@ class Trainings:
           n_processes: that train at a time; the results do not depend on it.
 
         Raises:
-          ModelError: a variant asks for more rows than there are.
+          ModelError: a variant is to have more rows than there are.
         """
         n_rows = min(len(self._parts(fold)[0]) for fold in self._numbers())
         for variant in variants:

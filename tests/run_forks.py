@@ -39,8 +39,8 @@ def import_all() -> None:
     import report.run_page  # noqa: F401
     from pipeline import digest
 
-    for stage in (digest.INGESTION, digest.TRAINING, digest.EVALUATION, digest.INFRA_VALIDATION, digest.PUSHING):
-        digest.digest_source(*stage)
+    for stage in ("HiggsExampleGen", "Trainer", "HiggsEvaluator", "HiggsInfraValidator", "HiggsPusher"):
+        digest.digest_source(*digest.CODE[stage])
 
 
 def stub_training() -> None:

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.architectures import Architecture
-from models.callbacks import Board, ProgressBar
+from models.callbacks import ProgressBar, TensorBoardLogger
 from models.rules import Rules
 from models.training import fit
 
@@ -26,7 +26,7 @@ def test_tensorboard_shows_the_curves_that_keras_would_write(tmp_path):
     rng = np.random.default_rng(0)
     rows = tf.constant(rng.standard_normal((60, 28), np.float32)), tf.constant([[0.0], [1.0]] * 30)
     kerass = keras.callbacks.TensorBoard(str(tmp_path / "keras"), write_graph=False)
-    training = fit(Architecture((4,)), Rules(epochs=3), rows, rows, [Board(str(tmp_path / "ours")), kerass])
+    training = fit(Architecture((4,)), Rules(epochs=3), rows, rows, [TensorBoardLogger(str(tmp_path / "ours")), kerass])
     ours = curves(tmp_path / "ours")
     assert ours == curves(tmp_path / "keras")
     assert {"train/epoch_bce", "train/epoch_learning_rate", "validation/epoch_accuracy"} <= ours.keys()

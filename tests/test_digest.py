@@ -5,19 +5,8 @@ import shutil
 import pytest
 
 from pipeline import digest
-from pipeline.digest import ROOT, digest_files, digest_source, source_files
+from pipeline.digest import CODE, ROOT, digest_files, digest_source, source_files
 
-STAGES = {
-    "HiggsExampleGen": digest.INGESTION,
-    "StatisticsGen": digest.STATISTICS,
-    "HiggsExampleValidator": digest.VALIDATION,
-    "Transform": digest.TRANSFORM,
-    "Trainer": digest.TRAINING,
-    "Tuner": digest.TUNING,
-    "HiggsEvaluator": digest.EVALUATION,
-    "HiggsInfraValidator": digest.INFRA_VALIDATION,
-    "HiggsPusher": digest.PUSHING,
-}
 # Modules of each stage, two or three imports away from its executor where there are such.
 KNOWN = {
     "HiggsExampleGen": ("components.example_gen", "events.splits", "events.listing", "events.records"),
@@ -74,26 +63,26 @@ def is_changed_by(checkout, file, modules) -> bool:
     return after != before
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", CODE)
 def test_edit_of_any_module_that_a_stage_imports_changes_its_digest(checkout, stage):
-    files = source_files(*STAGES[stage], root=checkout)
+    files = source_files(*CODE[stage], root=checkout)
     names = {".".join(file.relative_to(checkout).with_suffix("").parts) for file in files}
     assert set(KNOWN[stage]) <= names
     for file in files:
-        assert is_changed_by(checkout, file, STAGES[stage]), file
+        assert is_changed_by(checkout, file, CODE[stage]), file
 
 
 @pytest.mark.parametrize(("stage", "module"), [(stage, module) for stage in OTHERS for module in OTHERS[stage]])
 def test_edit_of_what_a_stage_does_not_import_leaves_it_in_the_cache(checkout, stage, module):
     file = checkout.joinpath(*module.split(".")).with_suffix(".py")
-    assert not is_changed_by(checkout, file, STAGES[stage])
+    assert not is_changed_by(checkout, file, CODE[stage])
 
 
 def test_digest_changes_with_data_beside_the_modules_and_with_where_a_module_lies(checkout):
-    assert is_changed_by(checkout, checkout / "models" / "keras.json", digest.TRAINING)
-    before = digest_source(*digest.TRAINING, root=checkout)
+    assert is_changed_by(checkout, checkout / "models" / "keras.json", CODE["Trainer"])
+    before = digest_source(*CODE["Trainer"], root=checkout)
     (checkout / "models" / "units.txt").write_text("GeV")
-    assert digest_source(*digest.TRAINING, root=checkout) != before
+    assert digest_source(*CODE["Trainer"], root=checkout) != before
     (checkout / "models" / "units.txt").unlink()
 
 
@@ -122,9 +111,9 @@ def test_every_stage_of_the_pipeline_has_the_digest_of_its_own_code(tmp_path):
     del found["ImportSchemaGen"]  # copies a file, whose path and content it knows
     assert len(found) == 10
     for node, parameters in found.items():
-        assert digest_source(*STAGES[node.split(".")[0]]) in parameters, node
+        assert digest_source(*CODE[node.split(".")[0]]) in parameters, node
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", CODE)
 def test_record_of_a_run_names_every_file_that_a_stage_s_digest_is_made_of(stage):
-    assert {str(file.relative_to(ROOT)) for file in source_files(*STAGES[stage])} <= set(digest_files())
+    assert {str(file.relative_to(ROOT)) for file in source_files(*CODE[stage])} <= set(digest_files())

@@ -69,7 +69,7 @@ def server():
 
 
 def _download(server, path, **changes):
-    options = {"url": server.url, "size": len(CONTENT), "sha256": SHA256, "progress": False, "pause_s": 0.001}
+    options = {"url": server.url, "size": len(CONTENT), "sha256": SHA256, "pause_s": 0.001}
     return download(path, **{**options, **changes})
 
 
@@ -83,8 +83,8 @@ def test_existing_folder_gets_the_published_name(server, tmp_path):
     assert _download(server, tmp_path) == tmp_path / "HIGGS.csv.gz"
 
 
-def test_progress_is_shown_on_request(server, tmp_path, capsys):
-    _download(server, tmp_path, progress=True)
+def test_progress_is_shown(server, tmp_path, capsys):
+    _download(server, tmp_path)
     assert "512k/512k" in capsys.readouterr().err
 
 
@@ -180,7 +180,7 @@ def test_refused_connection_names_the_simulation(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/HIGGS.csv.gz"
         with pytest.raises(DatasetError, match=r"Connection refused, 5 times.*higgs data simulate") as caught:
-            download(tmp_path, url=url, size=10, sha256="", progress=False, pause_s=0.001)
+            download(tmp_path, url=url, size=10, sha256="", pause_s=0.001)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -116,18 +116,17 @@ def test_interrupted_writer_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o644)])
-def test_private_file_is_the_users_alone_whatever_it_replaces(tmp_path, private, mode):
+def test_file_has_the_mode_of_a_new_one_whatever_it_replaces(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(0o666)
     umask = os.umask(0o022)
     try:
-        with whole(path, private=private):
+        with whole(path):
             pass
     finally:
         os.umask(umask)
-    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_link_stays_one_and_pipe_is_written_to(tmp_path):

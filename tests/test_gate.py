@@ -268,7 +268,7 @@ def test_confidence_looks_at_the_upper_end_of_the_interval(blessed_run, known_ro
     blessed = decide(blessed_run, *pair, tmp_path / "b")
     assert blessed.blessed
     assert blessed.within_noise
-    assert "within the noise: the 95% interval holds 0, and gate.confidence=0.95 would ask for more" in blessed.reason
+    assert "within the noise: the 95% interval holds 0, and gate.confidence=0.95 would require more" in blessed.reason
 
 
 def test_confidence_holds_the_interval_to_the_margin(blessed_run, known_rows, models, tmp_path):

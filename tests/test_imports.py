@@ -76,7 +76,7 @@ LIGHT = {
     "kubeflow": "client compile cron execute parameters releases resources",
     "metrics": "comparison curves paired sums",
     "models": "architecture_words architectures rules space",
-    "pipeline": "config console data digest exits hyperparameters places reproduction run_records session",
+    "pipeline": "config console data digest exits hyperparameters reproduction run_records session workspace",
     "report": "provenance texts",
     "serving": "history notes predict remarks rest served serving_lock versions",
     "study": "plan",

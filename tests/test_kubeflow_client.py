@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlparse
 
 import kfp_server_api
@@ -182,7 +183,9 @@ def server():
 
 
 @pytest.fixture
-def client(server) -> Client:
+def client(server, monkeypatch) -> Client:
+    """A client that does not pause between its looks at a run."""
+    monkeypatch.setattr("kubeflow.client.time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: None))
     return Client(server.url, TOKEN)
 
 
@@ -243,10 +246,10 @@ def test_schedules_are_found_on_every_page_and_changed_by_name(client, server, p
     for name in ("first", "second"):
         client.schedule(package, "higgs", name, {}, "0 0 3 * * *")
     assert [schedule.display_name for schedule in client.schedules()] == ["first", "second"]
-    client.pause("second")
+    client.change("pause", "second")
     assert [schedule["status"] for schedule in server.schedules.values()] == ["ENABLED", "DISABLED"]
-    client.resume("second")
-    client.delete("first")
+    client.change("resume", "second")
+    client.change("delete", "first")
     assert [schedule["display_name"] for schedule in server.schedules.values()] == ["second"]
     assert [schedule["status"] for schedule in server.schedules.values()] == ["ENABLED"]
     assert len(server.experiments) == 1
@@ -341,7 +344,7 @@ def test_failed_run_names_the_task_and_the_page(client, server, package):
     server.states = (("RUNNING", "RUNNING"), ("FAILED", "FAILED"))
     run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError) as caught:
-        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 60))
     assert f"Received: FAILED in trainer-candidate. See {client.link(run_id)}." in one_line(caught)
 
 
@@ -362,7 +365,7 @@ def test_failed_run_says_what_the_server_says(client, server, package, nodes, ca
     server.states = (("FAILED", None),)
     run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError) as caught:
-        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 60))
     assert f"Received: FAILED in {causes}. See " in one_line(caught)
 
 
@@ -387,7 +390,7 @@ def test_failed_run_says_what_the_server_says_of_each_task_s_own_executor(
     server.states = (("FAILED", None),)
     run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError) as caught:
-        list(client.wait(run_id, TASKS, 60, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 60))
     assert "Received: FAILED in trainer-candidate: no memory; transform: no rows. See " in one_line(caught)
 
 
@@ -424,7 +427,7 @@ def test_run_that_takes_too_long_goes_on_without_us(client, server, package):
     server.states = (("RUNNING", None),)
     run_id = client.submit(package, "higgs", "run", {})
     with pytest.raises(KubeflowError, match="It goes on: "):
-        list(client.wait(run_id, TASKS, 0, sleep=lambda seconds: None))
+        list(client.wait(run_id, TASKS, 0))
 
 
 def test_schedule_of_a_known_name_is_refused_and_unknown_ones_are_listed(client, package):
@@ -432,4 +435,4 @@ def test_schedule_of_a_known_name_is_refused_and_unknown_ones_are_listed(client,
     with pytest.raises(KubeflowError, match="Received: nightly, which exists"):
         client.schedule(package, "higgs", "nightly", {}, "0 0 3 * * *")
     with pytest.raises(KubeflowError, match=r"Received: 'daily'\. There are: nightly\."):
-        client.pause("daily")
+        client.change("pause", "daily")

@@ -127,9 +127,10 @@ def in_this_process(command: list[str], environment: dict[str, str], log: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_path, release):
+def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_path, monkeypatch, release):
+    monkeypatch.setattr("kubeflow.execute.start_process", in_this_process)
     parameters = {"data": str(csv_file), "architecture": "tiny", "epochs": 2.0}
-    outputs = dict(execute(str(compiled), parameters, str(tmp_path), release=release, start=in_this_process))
+    outputs = dict(execute(str(compiled), parameters, str(tmp_path), release=release))
     assert set(outputs) == TASKS
     models = [outputs[name]["model"].id for name in ("trainer-candidate", "trainer-baseline")]
     blessing = outputs["higgs-evaluator"]["blessing"].metadata
@@ -144,7 +145,8 @@ def test_every_task_runs_by_the_rules_of_each_release(compiled, csv_file, tmp_pa
 
 
 @pytest.mark.slow
-def test_pipeline_that_tunes_trains_the_best_trial_and_keeps_all_on_the_volume(csv_file, tmp_path):
+def test_pipeline_that_tunes_trains_the_best_trial_and_keeps_all_on_the_volume(csv_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("kubeflow.execute.start_process", in_this_process)
     options = (
         "--image",
         "higgs:1",
@@ -163,7 +165,7 @@ def test_pipeline_that_tunes_trains_the_best_trial_and_keeps_all_on_the_volume(c
     assert "exec-tuner" in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
     parameters = {"architecture": "small", "epochs": 2.0}
-    outputs = dict(execute(str(tmp_path / "p.yaml"), parameters, str(tmp_path / "run"), start=in_this_process))
+    outputs = dict(execute(str(tmp_path / "p.yaml"), parameters, str(tmp_path / "run")))
 
     def read(task: str, key: str, file: str):
         return json.loads((Path(stored(tmp_path / "run", outputs[task][key].uri)) / file).read_text())

@@ -10,7 +10,7 @@ import pytest
 from events.errors import ConfigError
 from pipeline.config import Config
 from pipeline.local_runner import arguments
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ def test_missing_rows_are_asked_for_by_the_name_that_brings_them(environment):
 def test_run_by_tfx_is_kept_out_of_a_folder_in_use(csv_file, way):
     folder = csv_file.parent / "runs"
     environment = {"HIGGS_DATA": str(csv_file), "HIGGS_SET": f"output={folder}", "PYTHONPATH": str(ROOT)}
-    with Places(Config(output=str(folder))).locked():
+    with Workspace(Config(output=str(folder))).locked():
         result = subprocess.run(
             [sys.executable, *way], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
         )

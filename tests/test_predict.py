@@ -24,8 +24,9 @@ from cli.main import cli
 from events.errors import DatasetError, IngestionError
 from events.higgs.columns import COLUMNS, FEATURES
 from events.splits import SplitRule, hash_rows
+from events.threads import in_threads
 from serving.history import PUSH, Event
-from serving.predict import Events, in_order, predict
+from serving.predict import Events, predict
 from serving.served import render
 
 N_ROWS = 300
@@ -366,7 +367,7 @@ def test_batches_are_read_only_when_there_is_room():
                 most = max(most, held)
             yield item
 
-    for index, result in enumerate(in_order(lambda item: item, items(), 4, lambda: None)):
+    for index, result in enumerate(in_threads(lambda item: item, items(), 4, 3)):
         assert result == index
         held -= 1
     assert most <= 4

@@ -1,6 +1,5 @@
 """HiggsPusher: what reaches the serving folder."""
 
-import functools
 import json
 import os
 import shutil
@@ -173,7 +172,7 @@ def test_only_version_stays_though_it_does_not_load(base, tmp_path):
 
 def test_version_that_the_server_never_hears_of_is_taken_back(base, tmp_path, monkeypatch):
     run_pusher(make_model(tmp_path / "1", "first"), base)
-    monkeypatch.setattr(server, "wait_until_loaded", functools.partial(server.wait_until_loaded, wait_s=0.0))
+    monkeypatch.setattr(server, "LOAD_WAIT_S", 0.0)
     (tmp_path / "another").mkdir()
     with (
         serve_status(tmp_path / "another", is_bad) as url,

@@ -239,7 +239,7 @@ def test_steps_take_each_row_once_and_as_many_from_each_worker(n_workers):
             last = OneOf(n_workers, 0).last(size, n_rows)
             for start in range(0, last + 1, size):
                 n_in_step = size if start < last else n_rows - last
-                parts = [OneOf(n_workers, worker).own(order, start, n_in_step) for worker in range(n_workers)]
+                parts = [OneOf(n_workers, worker).worker_slice(order, start, n_in_step) for worker in range(n_workers)]
                 lengths = [len(part) for part in parts]
                 assert sum(lengths) == n_in_step
                 assert max(lengths) - min(lengths) <= 1 <= min(lengths)

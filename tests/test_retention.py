@@ -240,7 +240,7 @@ def test_command_that_is_killed_anywhere_leaves_what_is_kept_and_is_finished_by_
         if (first.folder / "results" / "r1" / "summary.json").exists():
             act()
         else:
-            retention.Places(first.config).remove_unfinished()
+            retention.Workspace(first.config).remove_unfinished()
             shutil.rmtree(first.folder / "results" / "r1", ignore_errors=True)
         assert first.snapshot() == expected, n
     assert n > 5

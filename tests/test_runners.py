@@ -8,8 +8,8 @@ from conftest import higgs
 
 from events.errors import ConfigError
 from pipeline.config import Config, override
-from pipeline.places import Places
 from pipeline.runners import IMAGE_VARIABLE, RUNNERS, beam_options, check_reachable
+from pipeline.workspace import Workspace
 
 FLINK = ("--flink_master=host:8081", "--environment_config=registry/higgs:1")
 
@@ -149,6 +149,6 @@ def test_workers_elsewhere_are_given_no_local_path():
 
 
 def test_artifacts_may_be_on_another_file_system_than_the_output():
-    places = Places(Config(output="runs", artifacts="gs://bucket/higgs"))
-    assert places.artifacts == "gs://bucket/higgs"
-    assert places.metadata == os.path.abspath("runs/metadata.sqlite")
+    workspace = Workspace(Config(output="runs", artifacts="gs://bucket/higgs"))
+    assert workspace.artifacts == "gs://bucket/higgs"
+    assert workspace.metadata == os.path.abspath("runs/metadata.sqlite")

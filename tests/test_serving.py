@@ -14,7 +14,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from cli.kubeflow import compile_command
 from cli.serving import predict
 from pipeline.config import Config
-from pipeline.places import Places
+from pipeline.workspace import Workspace
 from serving.served import CONFIG_FILE, SERVER_ROOT
 from serving.server import LOAD_WAIT_S
 from serving.versions import SETTLED_S
@@ -153,7 +153,7 @@ def test_server_finds_what_the_pipeline_pushes(container):
     """The claim, its namespace and the folder on it are those of the README's --volume and of the default --output."""
     [(claim, mounted)] = {tuple(found) for found in re.findall(r"--volume (\w+):(\S+)", README.read_text())}
     [output] = [option.default for option in compile_command.params if option.name == "output"]
-    pushed_to = Places(Config(output=output)).serving
+    pushed_to = Workspace(Config(output=output)).serving
     [kustomization], [pipelines] = read_yaml("kustomization.yaml"), [yaml.safe_load(KUSTOMIZATION.read_text())]
     assert kustomization["namespace"] == pipelines["namespace"]
     [deployment] = read_yaml("deployment.yaml")
@@ -169,6 +169,6 @@ def test_compose_serves_what_a_run_pushes():
     [runs] = [volume for volume in compose["services"]["serving"]["volumes"] if isinstance(volume, dict)]
     default = re.fullmatch(r"\$\{HIGGS_SERVING:-(.*)\}", runs["source"])[1]
     assert (DEPLOY / default).resolve() == README.parent / "runs" / "serving"
-    assert os.path.dirname(Places(Config()).serving).endswith("/runs/serving")
+    assert os.path.dirname(Workspace(Config()).serving).endswith("/runs/serving")
     assert (runs["target"], runs["read_only"]) == (SERVER_ROOT, True)
     assert runs["bind"] == {"create_host_path": False}

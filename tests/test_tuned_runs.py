@@ -53,7 +53,7 @@ def test_run_tunes_and_trains_the_best_on_the_same_terms(tuned_run, best_file):
 def test_terminal_shows_each_trial_and_the_best_so_far(tuned_run):
     for number in range(1, N_TRIALS + 1):
         assert f"trial {number} of {N_TRIALS}: " in tuned_run.output
-    assert "trial 1 of 3: 16-16 units, L2 0, dropout 0, learning rate 0.001\n" in tuned_run.output
+    assert "trial 1 of 3: 16x2, learning rate 0.001\n" in tuned_run.output
     assert f"best so far {tuned_run.summary['tuning']['val']['best']:.4f} in trial" in tuned_run.output
     assert sentence(tuned_run.summary["tuning"]) in tuned_run.output
     for noise in ("Search:", "Results summary", "Reloading"):
@@ -131,7 +131,7 @@ def test_later_run_trains_with_a_file_of_hyperparameters_and_does_not_tune(tuned
     network = {"hidden_units": [32] * 3, "l2": 1e-3, "dropout": 0.25, "batch_norm": True}
     assert trained["architecture"] == named("small").to_dict() | network
     assert trained["rules"]["learning_rate"] == 2e-3
-    assert "Tuned on simulated rows: by an earlier run; 32-32-32 units, L2 0.001, dropout 0.25, " in later.output
+    assert "Tuned on simulated rows: by an earlier run; 32x3, l2 0.001, dropout 0.25, " in later.output
     kept = Path(later.summary["tuning"]["hyperparameters"])
     assert tuned_run.folder in kept.parents
     assert kept.read_text() == path.read_text()

@@ -20,7 +20,7 @@ from components.event_metrics import (
     PAIRED_METRICS,
     PAIRED_UPPER,
 )
-from components.verdict import LOWER, UPPER, Limits, Verdict, judge
+from components.verdict import LOWER, UPPER, Limits, Verdict, explain
 from pipeline.gate import SLICES, eval_config
 from serving.served import Version
 
@@ -135,7 +135,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
             metrics(0.5),
             0.6,
             ANY,
-            "better than the baseline by 0.1000 nats, where any improvement is asked.",
+            "better than the baseline by 0.1000 nats, where any improvement is required.",
         ),
         ((), metrics(0.5), 0.50005, ANY, "better than the baseline by 5.0e-05 nats, where"),
         (
@@ -147,7 +147,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
         ),
         ((BCE,), metrics(0.5), 0.5, ANY, "a tie with the baseline is no improvement"),
         ((BCE,), metrics(0.6), 0.5, ANY, "worse than the baseline by 0.1000 nats"),
-        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is asked"),
+        ((BCE,), metrics(0.5), 0.501, Limits(0.01, 0), "by 0.0010 nats only, where at least 0.01 is required"),
         ((BCE,), metrics(math.nan), 0.5, ANY, "a binary crossentropy is not a number, so nothing shows"),
         ((PAIRED_UPPER,), metrics(0.5, -0.001), 0.52, Limits(0.01, 0.95), "0.0200 nats, but not surely by 0.01"),
         (("binary_crossentropy_upper",), metrics(0.5, 0.001), 0.501, SURE, "0.0010 nats, but within the noise"),
@@ -155,7 +155,7 @@ ANY, SURE = Limits(0.0, 0.0), Limits(0.0, 0.95)
     ],
 )
 def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
-    verdict = judge(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
+    verdict = explain(not failed, set(failed), {"candidate": candidate, "baseline": {BCE: baseline}}, limits)
     assert words in verdict.reason
     assert verdict.reason.endswith(".")
     assert verdict.difference == pytest.approx(candidate[BCE] - baseline, nan_ok=True)
@@ -170,7 +170,7 @@ def test_verdict_gives_the_reason(failed, candidate, baseline, limits, words):
 )
 def test_interval_that_holds_0_is_within_the_noise(interval, within_noise):
     candidate = metrics(0.5) | {LOWER: interval[0], UPPER: interval[1]}
-    verdict = judge(True, set(), {"candidate": candidate, "baseline": {BCE: 0.6}}, Limits(0.0, 0.9))
+    verdict = explain(True, set(), {"candidate": candidate, "baseline": {BCE: 0.6}}, Limits(0.0, 0.9))
     assert (verdict.within_noise, verdict.interval, verdict.confidence) == (within_noise, interval, 0.9)
 
 
@@ -193,7 +193,7 @@ def test_interval_that_holds_0_is_within_the_noise(interval, within_noise):
 )
 def test_verdict_compares_with_what_is_served(over, limits, words):
     measured = {"candidate": metrics(0.5, champion=over), "baseline": {BCE: 0.6}, "champion": {BCE: 0.5 - over}}
-    verdict = judge(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
+    verdict = explain(over <= limits.max_regression, set(), measured, limits, Version(7, "/served/7", "abc"), True)
     assert verdict.reason.endswith(words)
     assert verdict.champion.interval == (over - 0.01, over + 0.01)
     assert verdict.champion.may_know_eval

@@ -3,9 +3,9 @@
 The cuts are those the published columns show, which are wider than the article's 20 GeV and 2.5 in pseudorapidity: the
 smallest lepton and jet momenta correspond to one threshold, whose value in GeV follows from the W mass m_lv is built
 with, and the largest pseudorapidities give the rest. Never more than two of the four jets are tagged there, although
-fifth jets enter the masses: the tags asked for must be exactly two. The jets do not come in falling order of their
-published momentum (a quarter of neighbours are the other way round), so an earlier estimate must have ordered them.
-Resolutions and efficiencies were set by comparison with published rows, see benchmarks/simulation_fidelity.py.
+fifth jets enter the masses: the selection must have wanted exactly two tags. The jets do not come in falling order of
+their published momentum (a quarter of neighbours are the other way round), so an earlier estimate must have ordered
+them. Resolutions and efficiencies were set by comparison with published rows, see benchmarks/simulation_fidelity.py.
 Units: GeV.
 """
 

@@ -39,7 +39,6 @@ def download(
     url: str = URL,
     size: int = SIZE_BYTES,
     sha256: str = SHA256,
-    progress: bool = True,
     pause_s: float = PAUSE_S,
 ) -> Path:
     """Fetch `url` to `destination`, a file name or an existing folder, and return the file's path.
@@ -54,9 +53,9 @@ def download(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            _check_existing(path, size, sha256, progress)
+            _check_existing(path, size, sha256)
             return path
-        with _Part(path, size, progress) as part:
+        with _Part(path, size) as part:
             _fetch(part, url, pause_s)
             if part.digest.hexdigest() != sha256:
                 part.delete()
@@ -78,10 +77,10 @@ def download(
 class _Part:
     """What has arrived of the file, with its digest and progress bar; on entry, what an earlier call left."""
 
-    def __init__(self, path: Path, size: int, progress: bool):
+    def __init__(self, path: Path, size: int):
         self.path = path.with_name(path.name + ".part")
         self.size = size
-        self._bar = _show_progress(FILE_NAME, size, progress)
+        self._bar = _progress(FILE_NAME, size)
 
     def __enter__(self) -> _Part:
         self._file = open(self.path, "a+b")
@@ -124,10 +123,10 @@ class _Part:
         self.path.unlink(missing_ok=True)
 
 
-def _check_existing(path: Path, size: int, sha256: str, progress: bool) -> None:
+def _check_existing(path: Path, size: int, sha256: str) -> None:
     found = path.stat().st_size
     if found == size:
-        with open(path, "rb") as file, _show_progress(f"Checking {path.name}", size, progress) as bar:
+        with open(path, "rb") as file, _progress(f"Checking {path.name}", size) as bar:
             same = _hash(file, bar).hexdigest() == sha256
         if same:
             print(f"{path} is already there, complete.")
@@ -228,5 +227,5 @@ def _hash(file: BinaryIO, bar: tqdm):
     return digest
 
 
-def _show_progress(name: str, size: int, enabled: bool) -> tqdm:
-    return tqdm(desc=name, total=size, unit="B", unit_scale=True, disable=not enabled)
+def _progress(name: str, size: int) -> tqdm:
+    return tqdm(desc=name, total=size, unit="B", unit_scale=True)

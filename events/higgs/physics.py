@@ -61,7 +61,7 @@ def physics_groups(columns: Columns) -> dict[str, Columns]:
     solutions, discriminant = _neutrinos(momenta[0], missing)
     return {
         "angles": _angles(eta, phi),
-        "pairs": _pairs(pt, eta, phi),
+        "pairs": _pairs(eta, phi),
         "sums": _sums(pt, momenta, phi, missing, tags),
         "mass ratios": _mass_ratios(columns),
         "four-momenta": _four_vectors(momenta),
@@ -106,8 +106,8 @@ def _named(values: tf.Tensor):
     return zip(OBJECTS, tf.unstack(values, num=5), strict=True)
 
 
-def _pairs(pt: tf.Tensor, eta: tf.Tensor, phi: tf.Tensor) -> Columns:
-    """For each two objects |d eta|, |d phi|, delta R, the logarithm of the mass term and the product of the etas.
+def _pairs(eta: tf.Tensor, phi: tf.Tensor) -> Columns:
+    """|d eta|, |d phi|, delta R, the logarithm of the mass term and the product of the etas of each two objects.
 
     delta R = sqrt(d eta^2 + d phi^2); the mass term is cosh(d eta) - cos(d phi), m^2 / (2 pT pT).
     """
@@ -129,7 +129,7 @@ def _pairs(pt: tf.Tensor, eta: tf.Tensor, phi: tf.Tensor) -> Columns:
 
 
 def _sums(pt: tf.Tensor, momenta: tf.Tensor, phi: tf.Tensor, missing: tf.Tensor, tags: tf.Tensor) -> Columns:
-    """Of the whole event: transverse mass of lepton and missing momentum, scalar and vector sums, tags, centrality."""
+    """Transverse mass of lepton and missing momentum, and the event's scalar and vector sums, tags and centrality."""
     jets_pt, total = tf.reduce_sum(pt[1:], 0), tf.reduce_sum(momenta, 0)
     all_pt = jets_pt + pt[0] + missing
     return {

@@ -50,11 +50,10 @@ def generate(n_rows: int, seed: int, chunk: int = BLOCK_ROWS) -> Iterator[np.nda
     return _rechunk(_map_blocks(lambda block, n: simulate_block(seed, block)[:n], n_rows), chunk)
 
 
-def write_csv(path: str | os.PathLike, n_rows: int, seed: int, progress: Callable[[int], object] | None = None) -> Path:
+def write_csv(path: str | os.PathLike, n_rows: int, seed: int) -> Path:
     """Write `n_rows` simulated rows to `path`, compressed if it ends in .csv.gz, and mark the file as simulated.
 
-    `progress` is called with the number of rows just written. The file appears under its name only when complete; an
-    existing simulated file is replaced, any other is refused.
+    The file appears under its name only when complete; an existing simulated file is replaced, any other is refused.
     Raises DatasetError for a bad number of rows, seed or name, an unwritable folder, or too little disk space.
     """
     path = Path(path)
@@ -62,7 +61,7 @@ def write_csv(path: str | os.PathLike, n_rows: int, seed: int, progress: Callabl
     suffix = _check_destination(path, n_rows)
     try:
         with whole(path, "wb") as file:
-            sha256 = _write_blocks(file, suffix == ".csv.gz", n_rows, seed, progress)
+            sha256 = _write_blocks(file, suffix == ".csv.gz", n_rows, seed)
             # The marker goes first: a crash between the two must not leave simulated rows that pass for real ones.
             write_marker(path, generator_version=GENERATOR_VERSION, seed=seed, n_rows=n_rows, sha256=sha256)
     except OSError as error:
@@ -108,7 +107,7 @@ def _rechunk(blocks: Iterable[np.ndarray], chunk: int) -> Iterator[np.ndarray]:
         yield held
 
 
-def _write_blocks(file: IO[bytes], compress: bool, n_rows: int, seed: int, progress) -> str:
+def _write_blocks(file: IO[bytes], compress: bool, n_rows: int, seed: int) -> str:
     """Write the rows and return the SHA-256 of what reached the file."""
     hashing = _HashingFile(file)
     sink: _HashingFile | igzip.IGzipFile = hashing
@@ -120,8 +119,6 @@ def _write_blocks(file: IO[bytes], compress: bool, n_rows: int, seed: int, progr
         texts = _map_blocks(lambda block, n: format_rows(simulate_block(seed, block)[:n]), n_rows)
         for text in stack.enter_context(contextlib.closing(texts)):
             sink.write(text)
-            if progress is not None:
-                progress(text.count(b"\n"))
     return hashing.sha256.hexdigest()
 
 

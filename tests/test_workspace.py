@@ -6,16 +6,16 @@ import pytest
 from events.errors import ConfigError, DatasetError
 from pipeline.config import Config
 from pipeline.data import data_files, split_pattern, with_data, with_simulation
-from pipeline.places import Places, check_writable
+from pipeline.workspace import Workspace, check_writable
 
 
 def test_second_run_is_kept_out_and_told_who_is_inside(tmp_path):
-    places = Places(Config(output=str(tmp_path / "runs")))
+    workspace = Workspace(Config(output=str(tmp_path / "runs")))
     code = f"""
-from pipeline.config import Config; from pipeline.places import Places
-with Places(Config(output={str(tmp_path / "runs")!r})).locked(): pass
+from pipeline.config import Config; from pipeline.workspace import Workspace
+with Workspace(Config(output={str(tmp_path / "runs")!r})).locked(): pass
 """
-    with places.locked():
+    with workspace.locked():
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "One run at a time writes to an output folder" in other.stderr
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -26,14 +26,14 @@ def test_folder_that_tensorflow_takes_for_a_glob_is_refused_before_it_is_made(tm
     folder = str(tmp_path / name / "runs")
     for config in (Config(output=folder), Config(output=str(tmp_path / "runs"), artifacts=folder)):
         with pytest.raises(ConfigError, match=r"TensorFlow would not find them\. Received: ") as caught:
-            Places(config).locked().__enter__()
+            Workspace(config).locked().__enter__()
         assert folder in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_url_of_a_local_folder_is_that_folder():
-    places = Places(Config(output="file:///srv/my%20runs", artifacts="file://localhost/srv/artifacts"))
-    assert (places.output, places.artifacts) == ("/srv/my runs", "/srv/artifacts")
+    workspace = Workspace(Config(output="file:///srv/my%20runs", artifacts="file://localhost/srv/artifacts"))
+    assert (workspace.output, workspace.artifacts) == ("/srv/my runs", "/srv/artifacts")
 
 
 @pytest.mark.parametrize("folder", ["s3://bucket/higgs", "http://host/higgs", "/proc/higgs"])
@@ -50,21 +50,24 @@ def test_artifacts_may_be_wherever_tensorflow_writes(tmp_path):
 
 
 def test_what_killed_commands_left_is_removed_and_nothing_else(tmp_path):
-    places = Places(Config(output=str(tmp_path)))
+    workspace = Workspace(Config(output=str(tmp_path)))
     for folder in ("data", "results/1", "studies/trainings", "tuning/imported/2"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / ".rows.csv.0a1b2c3d.unfinished").write_text("half")
         (tmp_path / folder / "rows.csv").write_text("whole")
     (tmp_path / "results" / "2").mkdir()
     (tmp_path / "results" / "2" / "config.json").write_text("{}")
-    places.remove_unfinished()
+    workspace.remove_unfinished()
     assert not (tmp_path / "results" / "2").exists()
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"rows.csv"}
 
 
 def test_output_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="must be writable"), Places(Config(output=str(tmp_path / "file"))).locked():
+    with (
+        pytest.raises(ConfigError, match="must be writable"),
+        Workspace(Config(output=str(tmp_path / "file"))).locked(),
+    ):
         pass
 
 

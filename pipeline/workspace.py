@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from events.errors import ConfigError
 from events.files import UNFINISHED, remove_unfinished
-from events.listing import to_local
+from events.listing import is_remote, to_local
 from pipeline.config import Config
 
 GLOB = re.compile(r"[*?[\\]")  # TensorFlow looks for the weights of a SavedModel by a pattern, and cannot escape it
 
 
-class Places:
+class Workspace:
     """The folders and files below a configuration's output folder."""
 
     def __init__(self, config: Config):
@@ -101,8 +101,3 @@ def absolute(path: str) -> str:
     """The path from the root of its file system; a file:// URL is one of this machine's."""
     path = to_local(path)
     return path if is_remote(path) else os.path.abspath(path)
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path names another file system than this machine's."""
-    return "://" in path
