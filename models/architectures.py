@@ -7,6 +7,7 @@ architecture is a line in `ARCHITECTURES`; a new regularizer is a field of `Arch
 
 import dataclasses
 import math
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -177,4 +178,4 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     float | tuple[float, ...]: _values,
     bool: _truth,
 }
-_PARSERS = {field.name: _READERS.get(field.type, field.type) for field in dataclasses.fields(Architecture)}
+_PARSERS = {name: _READERS.get(kind, kind) for name, kind in typing.get_type_hints(Architecture).items()}

@@ -7,7 +7,7 @@ import shutil
 import signal
 
 from apache_beam.options.pipeline_options import JobServerOptions, PipelineOptions
-from apache_beam.runners.portability import flink_runner, spark_runner
+from apache_beam.runners.portability import flink_runner, portable_runner, spark_runner
 from apache_beam.runners.portability.job_server import JobServer, StopOnExitJobServer
 
 from events.errors import ConfigError
@@ -15,7 +15,7 @@ from events.errors import ConfigError
 _running: dict[str, JobServer] = {}
 
 
-class _OneServer:
+class _OneServer(portable_runner.PortableRunner):
     """A runner whose jobs all go to one server."""
 
     def default_job_server(self, options: PipelineOptions) -> JobServer:
