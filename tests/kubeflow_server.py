@@ -122,7 +122,7 @@ class Server:
             "authorization-mode": "AlwaysAllow",
             "api-audiences": "https://kubernetes.default.svc,pipelines.kubeflow.org",
             "service-account-issuer": "https://kubernetes.default.svc",
-            "service-account-key-file": key,
+            "service-account-key-file": certificate,  # has the public key; PKCS 8 is not read here
             "service-account-signing-key-file": key,
             "service-cluster-ip-range": "10.0.0.0/24",
             "disable-admission-plugins": "ServiceAccount,DefaultStorageClass,TaintNodesByCondition",
