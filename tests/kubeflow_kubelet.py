@@ -156,6 +156,8 @@ class Pod:
 
     def _start(self, container: dict, volumes: dict[str, Path]) -> subprocess.Popen:
         variables = {"PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        for source in container.get("envFrom", ()):
+            variables |= self.api.get(f"configmaps/{source['configMapRef']['name']}").get("data", {})
         for entry in container.get("env", ()):
             value = entry.get("value", "") if "valueFrom" not in entry else self._field(entry["valueFrom"])
             variables[entry["name"]] = expanded(value, variables)
