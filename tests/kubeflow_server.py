@@ -25,7 +25,7 @@ from kubeflow_services import BUCKET, CONFIG_MAPS, KEYS, KUBERNETES_PORT, NAMESP
 PROGRAMS_IMAGE = "kubeflow-programs:1"  # the stand-in kubelet has its programs from KFP_SERVER
 TOKENS = "/var/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
-START_S = 120
+START_S = 300
 
 
 class Server:
