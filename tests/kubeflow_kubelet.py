@@ -15,6 +15,7 @@ from kubeflow_services import NAMESPACE, Services
 
 NODE = "here"
 POLL_S = 0.3
+END_S = 10  # for what a pod has still to tell
 
 
 class Kubelet:
@@ -38,6 +39,7 @@ class Kubelet:
         self._what_is_there = (programs, services, claims)
         self._stopped = threading.Event()
         self._known: dict[str, Pod] = {}
+        self._runs: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "Kubelet":
@@ -49,6 +51,8 @@ class Kubelet:
         self._thread.join()
         for pod in self._known.values():
             pod.kill()
+        for run in self._runs:  # while Kubernetes's API is there to be told
+            run.join(END_S)
 
     def log(self, name: str, container: str = "main") -> Path:
         """The file with the output of a pod's container."""
@@ -69,7 +73,8 @@ class Kubelet:
                 elif uid not in self._known:
                     self._bind(name)
                     self._known[uid] = pod = Pod(manifest, self.api, *self._what_is_there, self._folder / name)
-                    threading.Thread(target=pod.run, daemon=True).start()
+                    self._runs.append(threading.Thread(target=pod.run, daemon=True))
+                    self._runs[-1].start()
 
     def _bind(self, name: str) -> None:
         target = {"kind": "Node", "apiVersion": "v1", "name": NODE}
@@ -151,6 +156,8 @@ class Pod:
 
     def _start(self, container: dict, volumes: dict[str, Path]) -> subprocess.Popen:
         variables = {"PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        for source in container.get("envFrom", ()):
+            variables |= self.api.get(f"configmaps/{source['configMapRef']['name']}").get("data", {})
         for entry in container.get("env", ()):
             value = entry.get("value", "") if "valueFrom" not in entry else self._field(entry["valueFrom"])
             variables[entry["name"]] = expanded(value, variables)

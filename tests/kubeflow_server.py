@@ -25,7 +25,7 @@ from kubeflow_services import BUCKET, CONFIG_MAPS, KEYS, KUBERNETES_PORT, NAMESP
 PROGRAMS_IMAGE = "kubeflow-programs:1"  # the stand-in kubelet has its programs from KFP_SERVER
 TOKENS = "/var/run/secrets/kubeflow/tokens"  # of the accounts that controllers show to the API server
 HTTP_PORT, GRPC_PORT, DATABASE_PORT, ETCD_PORT = 8888, 8887, 3306, 2379
-START_S = 120
+START_S = 300
 
 
 class Server:
@@ -122,15 +122,15 @@ class Server:
             "authorization-mode": "AlwaysAllow",
             "api-audiences": "https://kubernetes.default.svc,pipelines.kubeflow.org",
             "service-account-issuer": "https://kubernetes.default.svc",
-            "service-account-key-file": key,
+            "service-account-key-file": certificate,  # has the public key; PKCS 8 is not read here
             "service-account-signing-key-file": key,
             "service-cluster-ip-range": "10.0.0.0/24",
             "disable-admission-plugins": "ServiceAccount,DefaultStorageClass,TaintNodesByCondition",
         }
-        self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()))
+        process = self.start("kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()))
         url = f"https://{address}:{KUBERNETES_PORT}"
         self.kubernetes = Api(url, TOKEN, certificate)
-        answered(f"{url}/readyz", verify=str(certificate), headers={"Authorization": f"Bearer {TOKEN}"})
+        answered(process, f"{url}/readyz", verify=str(certificate), headers={"Authorization": f"Bearer {TOKEN}"})
         for path in sorted((self._programs / "crds").glob("*.yaml")):
             for definition in yaml.safe_load_all(path.read_text()):
                 self.kubernetes.make("apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
@@ -169,8 +169,8 @@ class Server:
             self._stack.enter_context(forwarded((self._services.address, port), ("127.0.0.1", own)))
             ports.append(f"--{flag}=:{own}")
         config = f"--config={self._folder / 'config'}"
-        self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
-        answered(f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
+        process = self.start("apiserver", config, "-logtostderr=true", *ports, *flags, **variables)
+        answered(process, f"{self.url}/apis/v2beta1/healthz", verify=str(self._services.authority))
 
     def _start_controllers(self) -> None:
         executor = ("--executor-image", PROGRAMS_IMAGE, "--namespaced")
@@ -228,13 +228,13 @@ def copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def answered(url: str, **options) -> None:
-    """Waits until a server answers."""
+def answered(process: subprocess.Popen, url: str, **options) -> None:
+    """Waits until a program answers."""
     end = time.monotonic() + START_S
     while True:
         with contextlib.suppress(requests.ConnectionError):
             if requests.get(url, **options).ok:
                 return
-        if time.monotonic() > end:
-            raise TimeoutError(url)
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"{url} does not answer. Its program's exit code: {process.poll()}")
         time.sleep(0.5)

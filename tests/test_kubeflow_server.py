@@ -25,7 +25,7 @@ EXAMPLE_GEN = "higgs-example-gen"
 VERSIONED = ("--data-version", "1")
 STATE = re.compile(r"^\d\d:\d\d:\d\d (\S+): (\w+)$", re.MULTILINE)
 EXECUTOR = re.compile(r"\.([-\w]+)(\(\d\))?\.executor(\(\d\))?$")  # ends the names of a task's own nodes
-START_S = 180  # for a schedule's next run, or for a pod
+START_S = 600  # at most, for a schedule's next run, or for a pod
 T = TypeVar("T")
 
 pytestmark = [
