@@ -173,9 +173,5 @@ def _truth(text: str) -> bool:
 
 
 # By a field's type; the others' types read their own values.
-_READERS: dict[Any, Callable[[str], Any]] = {
-    tuple[int, ...]: _widths,
-    float | tuple[float, ...]: _values,
-    bool: _truth,
-}
+_READERS: dict[Any, Callable] = {tuple[int, ...]: _widths, float | tuple[float, ...]: _values, bool: _truth}
 _PARSERS = {name: _READERS.get(kind, kind) for name, kind in typing.get_type_hints(Architecture).items()}
