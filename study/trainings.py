@@ -242,7 +242,7 @@ def _read(path: str, read: Callable[[Mapping[str, np.ndarray]], Kept]) -> Kept |
     if not os.path.exists(path):
         return None
     try:
-        with np.load(path) as kept:
+        with open(path, "rb") as file, np.load(file) as kept:
             return read(kept)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)

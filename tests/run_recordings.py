@@ -52,8 +52,7 @@ class Forks:
 
     def close(self) -> None:
         """Ends it."""
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From examples to arrays, and what preprocessing does to them."""
 
+import functools
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import tensorflow as tf
 from conftest import make_rows, read_rows
 from shards import to_example, write_plain_shard, write_shard
 from tfx.types import standard_artifacts
+from tfx.utils import path_utils
 
 from components.pusher import Executor as Pusher
-from components.sealed import model_path, servable_path
+from components.sealed import model_path
 from events.errors import ModelError
 from events.higgs.columns import COLUMNS
 from events.records import RecordCodec
@@ -92,9 +94,10 @@ def test_damaged_model_is_one_line_for_whoever_reads_it(blessed_run, tmp_path, d
         artifact.uri = str(shutil.copytree(blessed_run.artifact(node, key), tmp_path / key / "7"))
     blessing.set_int_custom_property("has_model", 1)
     push = Pusher().GetModelPath
+    stamped = functools.partial(model_path, path_of=path_utils.stamped_model_path)
     for artifact, path, inputs in (
         (model, model_path, {"model": [model]}),
-        (blessing, servable_path, {"model": [model], "infra_blessing": [blessing]}),
+        (blessing, stamped, {"model": [model], "infra_blessing": [blessing]}),
     ):
         folder = Path(path(artifact))
         assert push(inputs) == str(folder)

@@ -105,7 +105,7 @@ def template(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "second"), itertools.combinations_with_replacement(COMMANDS, 2))
+@pytest.mark.parametrize(("first", "second"), [*itertools.combinations_with_replacement(COMMANDS, 2)])
 def test_two_at_a_time_end_as_one_after_the_other(workers, template, tmp_path, first, second):
     def trial(name: str, at_once: bool, order=(0, 1)) -> tuple:
         shutil.copytree(template, tmp_path / name)
