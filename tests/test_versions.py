@@ -199,6 +199,16 @@ def test_versions_are_kept_to_so_many_but_never_less_than_are_needed(base, later
     ]
 
 
+def test_no_folder_goes_before_there_are_more_than_are_kept(base, later):
+    for content in "abcd":
+        later(3600)
+        push(base, content, keep=4)
+    assert folders(base) == ["a", "b", "c", "d"]
+    later(3600)
+    push(base, "e", keep=4)
+    assert folders(base) == ["b", "c", "d", "e"]
+
+
 def test_folder_that_a_server_may_still_list_stays(base, later):
     for content in "abcd":
         push(base, content, keep=2)
@@ -270,6 +280,17 @@ def test_version_that_does_not_load_is_taken_back(base):
     assert names(base) == [["d"], ["d"]]
     assert served.read(str(base)).previous == first
     assert served.read(str(base)).stable == fourth
+
+
+def test_version_that_is_withdrawn_goes_alone(base):
+    first, second, _ = (push(base, content).version for content in "abc")
+    assert names(base) == [["b", "c"], ["b", "c"]]
+    assert versions.withdraw(str(base), first, "out of memory")  # which a rollback could have returned to
+    assert names(base) == [["b", "c"], ["b", "c"]]
+    push(base, "d", promoted=False)
+    assert versions.withdraw(str(base), second, "out of memory")
+    assert names(base) == [["c"], ["c", "d"]]
+    assert served.read(str(base)).previous == 0
 
 
 PUSHES = st.tuples(st.sampled_from(["push", "canary"]), st.sampled_from(["loads", "loads", "does not load"]))
