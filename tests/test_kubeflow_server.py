@@ -138,13 +138,22 @@ def attempts(server) -> dict[str, list[dict]]:
 
 
 def running(server, task: str, passed_over: set[str]) -> str:
-    """The name of the task's pod if it runs, of a workflow that is none of the given ones."""
+    """The name of the task's pod, once Argo knows that it runs, of a workflow that is none of the given ones.
+
+    Of a pod that it has not seen running, Argo makes another without counting an attempt.
+    """
+    nodes = {
+        node["id"]
+        for workflow in server.workflows()
+        if workflow["metadata"]["name"] not in passed_over
+        for node in workflow.get("status", {}).get("nodes", {}).values()
+        if node["type"] == "Pod" and node["phase"] == "Running"
+    }
     for pod in server.kubernetes.get("pods")["items"]:
-        metadata, phase = pod["metadata"], pod.get("status", {}).get("phase")
-        named = EXECUTOR.search(metadata["annotations"]["workflows.argoproj.io/node-name"])
-        is_new = metadata["labels"]["workflows.argoproj.io/workflow"] not in passed_over
-        if is_new and named and named[1] == task and phase == "Running":
-            return metadata["name"]
+        annotations = pod["metadata"]["annotations"]
+        named = EXECUTOR.search(annotations["workflows.argoproj.io/node-name"])
+        if named and named[1] == task and annotations["workflows.argoproj.io/node-id"] in nodes:
+            return pod["metadata"]["name"]
     return ""
 
 
