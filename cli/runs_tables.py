@@ -6,7 +6,17 @@ from pathlib import Path
 
 from cli.columns import aligned
 from models.architecture_words import in_words
-from pipeline.run_records import CONFIG, MODELS, PREDICTIONS, SUMMARY, as_text, find_runs, flatten, read_json
+from pipeline.run_records import (
+    CONFIG,
+    MODELS,
+    PREDICTIONS,
+    SUMMARY,
+    as_text,
+    find_runs,
+    flatten,
+    read_json,
+    read_predictions,
+)
 from serving import served
 from serving.history import Served
 
@@ -160,20 +170,17 @@ def _paired(first: Path, second: Path) -> Iterator[str]:
     if missing:
         yield f"No paired interval: the predictions of {' and '.join(missing)} are not kept."
         return
-    import numpy as np
-
     from metrics.paired import PairedSums
     from metrics.sums import crossentropies
 
-    with np.load(first / PREDICTIONS) as ours, np.load(second / PREDICTIONS) as theirs:
-        if str(ours["digest"]) != str(theirs["digest"]):
-            yield "No paired interval: the two were scored on other rows of eval."
-            return
-        labels = ours["labels"]
-        for model in reversed(MODELS):
-            sums = PairedSums()
-            sums.add(crossentropies(labels, theirs[model]) - crossentropies(labels, ours[model]))
-            yield (
-                f"{model}, second minus first on the same {sums.n:,} rows of eval: {sums.mean:+.4f} nats, "
-                f"95% interval {sums.interval(0.95)[0]:+.4f} to {sums.interval(0.95)[1]:+.4f}"
-            )
+    ours, theirs = read_predictions(first), read_predictions(second)
+    if ours["digest"] != theirs["digest"]:
+        yield "No paired interval: the two were scored on other rows of eval."
+        return
+    for model in reversed(MODELS):
+        sums = PairedSums()
+        sums.add(crossentropies(ours["labels"], theirs[model]) - crossentropies(ours["labels"], ours[model]))
+        yield (
+            f"{model}, second minus first on the same {sums.n:,} rows of eval: {sums.mean:+.4f} nats, "
+            f"95% interval {sums.interval(0.95)[0]:+.4f} to {sums.interval(0.95)[1]:+.4f}"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from cli.options import options
-from events.listing import is_remote, stem
+from events.listing import absolute, stem
 from pipeline.exits import reported
 
 
@@ -98,7 +98,7 @@ _options = options(
 
 
 def _base(output: str, model: str) -> str:
-    return os.path.join(output if is_remote(output) else os.path.abspath(output), "serving", model)
+    return os.path.join(absolute(output), "serving", model)
 
 
 @serving.command()

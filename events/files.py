@@ -7,6 +7,8 @@ import errno
 import fcntl
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -47,6 +49,22 @@ def whole(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_arrays(path: str | os.PathLike) -> dict:
+    """The arrays of an .npz file, by name.
+
+    Raises:
+      OSError: the file cannot be opened.
+      ValueError: it is damaged.
+    """
+    import numpy as np  # here, for what only writes text
+
+    with open(path, "rb") as file:  # not by np.load: it leaves a damaged file open
+        try:
+            return dict(np.load(file))
+        except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error):
+            raise ValueError(f"{path} is damaged") from None
 
 
 def remove_unfinished(folder: str | os.PathLike, name: str = "") -> None:

@@ -40,14 +40,19 @@ def to_pattern(path: str) -> str:
     >>> to_pattern("/no/day-*/HIGGS.csv.gz")
     '/no/day-*/HIGGS.csv.gz'
     """
-    path = to_local(path)
+    path = absolute(path)
     if is_remote(path):
         return path
-    path = os.path.abspath(path)
     parts = path.split("/")
     n_real = next(n for n in range(len(parts), 0, -1) if os.path.lexists("/".join(parts[:n]) or "/"))
     pattern = "/".join([*map(escape, parts[:n_real]), *parts[n_real:]])
     return os.path.join(pattern, DATA_FILES) if os.path.isdir(path) else pattern
+
+
+def absolute(path: str) -> str:
+    """The path from the root of its file system; a file:// URL is one of this machine's."""
+    path = to_local(path)
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def to_local(path: str) -> str:

@@ -8,14 +8,14 @@ from events import listing
 from events.errors import ConfigError
 from events.provenance import is_simulated
 from pipeline.config import Config
-from pipeline.workspace import Workspace, absolute
+from pipeline.workspace import Workspace
 
 
 def with_data(config: Config, path: str) -> Config:
     """The configuration with the rows at `path`, after a look at whether they are there and where they come from."""
     files = data_files(path)
     origin = "simulated" if any(map(is_simulated, files)) else "real"
-    path = absolute(listing.to_local(path))
+    path = listing.absolute(path)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, path=path, origin=origin))
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from events.errors import ConfigError, ModelError
 from events.files import whole
+from events.listing import absolute
 from models.architectures import Architecture
 from models.rules import Rules
 from models.space import ARCHITECTURE, ORIGIN, describe, values_of
 from pipeline.config import Config
-from pipeline.workspace import Workspace, absolute
+from pipeline.workspace import Workspace
 
 LATEST = "latest"
 TUNER, IMPORTER = "Tuner", "ImportHyperparameters"  # the nodes, of which a run has one at most,

@@ -14,7 +14,7 @@ from events.errors import ConfigError
 from events.fingerprint import digests
 from pipeline.config import Config
 from pipeline.digest import digest_files
-from pipeline.run_records import MODELS, PREDICTIONS, SUMMARY, find_run, read_config, read_json
+from pipeline.run_records import MODELS, PREDICTIONS, SUMMARY, find_run, read_config, read_json, read_predictions
 from pipeline.workspace import Workspace
 
 TOLERANCE = 1e-6  # of a probability; of a binary crossentropy where probabilities are not kept
@@ -140,10 +140,10 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
             f"the binary crossentropies on {n_rows:,} rows of eval differ by {apart:.1e} at most; its "
             "predictions are not kept"
         )
-    with np.load(results / PREDICTIONS) as kept:
-        if str(kept["digest"]) != scored.digest:
-            return False, "other rows are in eval"
-        apart = {name: float(np.abs(kept[name] - scored.probabilities[name]).max()) for name in MODELS}
+    kept = read_predictions(results)
+    if kept["digest"] != scored.digest:
+        return False, "other rows are in eval"
+    apart = {name: float(np.abs(kept[name] - scored.probabilities[name]).max()) for name in MODELS}
     worst = max(apart, key=apart.__getitem__)
     return apart[worst] <= TOLERANCE, (
         f"the probabilities of {n_rows:,} rows of eval differ by {apart[worst]:.1e} at most, those of the {worst}"

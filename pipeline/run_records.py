@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from events.errors import ConfigError
+from events.files import read_arrays
 
 SUMMARY, CONFIG = "summary.json", "config.json"  # a run's record; the summary comes last
 PREDICTIONS = "predictions.npz"  # beside it: what both networks said of the rows of eval
@@ -65,6 +66,26 @@ def read_json(path: Path) -> dict:
         raise ConfigError(f"{path.name} must be readable. Received: {path}: {error.strerror}. Run again.") from None
     except (ValueError, RecursionError):
         raise ConfigError(f"{path.name} must be a JSON object. Received: {path}, which is not. Run again.") from None
+
+
+def read_predictions(folder: Path) -> dict:
+    """What a run's PREDICTIONS hold: `labels` int8 [n], `digest` of the rows, and by model probabilities float32 [n].
+
+    Raises:
+      ConfigError: they are missing, or damaged.
+    """
+    path = folder / PREDICTIONS
+    try:
+        kept = read_arrays(path)
+        if missing := {"labels", "digest", *MODELS} - kept.keys():
+            raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+        return kept
+    except OSError as error:
+        raise ConfigError(f"{path.name} must be readable. Received: {path}: {error.strerror}. Run again.") from None
+    except ValueError as error:
+        raise ConfigError(
+            f"{path.name} must hold what both networks said of eval. Received: {error}. Run again."
+        ) from None
 
 
 def read_config(folder: Path, output: str, metadata: str | None = None):

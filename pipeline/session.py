@@ -38,12 +38,13 @@ def session(
     Yields:
       The resolved `Config`.
     """
+    from events.listing import absolute
     from pipeline.console import Stages, logged
     from pipeline.data import with_data, with_simulation
     from pipeline.database import reach
     from pipeline.hyperparameters import with_hyperparameters
     from pipeline.runners import beam_options, check_reachable
-    from pipeline.workspace import Workspace, absolute
+    from pipeline.workspace import Workspace
 
     if bool(data) == bool(simulate):
         received = "both" if data else "neither"

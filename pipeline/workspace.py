@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from events.errors import ConfigError
 from events.files import UNFINISHED, remove_unfinished
-from events.listing import is_remote, to_local
+from events.listing import absolute, is_remote
 from pipeline.config import Config
 
 GLOB = re.compile(r"[*?[\\]")  # TensorFlow looks for the weights of a SavedModel by a pattern, and cannot escape it
@@ -95,9 +95,3 @@ def check_writable(folder: str) -> None:
             f"Artifacts are kept where TensorFlow can write. Received: {folder}: {words}. Name another folder, "
             "of this machine or on gs://, with --artifacts."
         ) from None
-
-
-def absolute(path: str) -> str:
-    """The path from the root of its file system; a file:// URL is one of this machine's."""
-    path = to_local(path)
-    return path if is_remote(path) else os.path.abspath(path)

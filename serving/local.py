@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from events.errors import ServingError
 from events.higgs.columns import FEATURES
-from events.listing import is_remote
+from events.listing import absolute
 from events.seals import IN_MODEL, find_fault
 from serving import served
 from serving.request import OUTPUT, SIGNATURE, Model
@@ -79,5 +79,5 @@ def find(folder: str, model: Model) -> str:
 
 def _named(folder: str, canary: bool) -> int:
     """The version that a server would ask; 0 where no history says what is stable."""
-    state = served.read(folder if is_remote(folder) else os.path.abspath(folder))
+    state = served.read(absolute(folder))
     return (canary and state.canary) or state.stable

@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -17,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from events.errors import ModelError
-from events.files import whole
+from events.files import read_arrays, whole
 from metrics.sums import crossentropies
 from models.pretraining import Pretrained, without_regularizers
 from models.rules import Rules
@@ -216,7 +214,7 @@ class Trainings:
         """The pretraining that trainings with one seed share, whatever their regularizers; None before the first."""
 
         def read(kept) -> Pretrained:
-            weights = [kept[f"weights{number}"] for number in range(len(kept.files) - 1)]
+            weights = [kept[f"weights{number}"] for number in range(len(kept) - 1)]
             return Pretrained(weights, json.loads(str(kept["record"])))
 
         return _read(self._pretrained_path(task), read) if task.variant.architecture.pretrain else None
@@ -242,9 +240,8 @@ def _read(path: str, read: Callable[[Mapping[str, np.ndarray]], Kept]) -> Kept |
     if not os.path.exists(path):
         return None
     try:
-        with open(path, "rb") as file, np.load(file) as kept:
-            return read(kept)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return read(read_arrays(path))
+    except (OSError, ValueError, KeyError):
         LOGGER.warning("Trained again, for what is kept of it is damaged: %s.", path)
         return None
 
