@@ -131,8 +131,8 @@ def test_damaged_predictions_are_one_line(output, tmp_path, damage):
     damage(path)
     result = CliRunner().invoke(cli, ["runs", "diff", "2026-01-01", "--output", str(copy)])
     assert result.exit_code == 2
-    [line] = result.output.splitlines()[-1:]
-    assert re.fullmatch(rf"Error: {PREDICTIONS} must hold .* Received: {path} (is damaged|lacks .*)\. Run again\.", line)
+    line = result.output.splitlines()[-1]
+    assert re.fullmatch(rf"Error: {PREDICTIONS} must hold .* Received: {path} (is damaged|lacks .*). Run again.", line)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show"], ["diff", "2026-01-01"]])
