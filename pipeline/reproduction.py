@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -32,16 +31,17 @@ def reproduce(output: str, name: str | None) -> bool:
       Whether both networks say the same of each row of eval, to TOLERANCE.
 
     Raises:
-      ConfigError: there is no such run, or its data are gone.
+      ConfigError: there is no such run, its predictions are damaged, or its data are gone.
     """
     results = find_run(output, name)
     summary, config = read_json(results / SUMMARY), read_config(results, output)
+    kept = read_predictions(results) if (results / PREDICTIONS).exists() else {}
     click.echo(f"Run: {results.name}")
     apart = list(_data_apart(summary))
     if apart:
         click.echo("Not equal, and not trained again, for its data are others now.")
     else:
-        is_equal, found = _train_again(config, summary, results)
+        is_equal, found = _train_again(config, summary, kept)
         apart = [*_code_apart(summary), *_packages_apart(summary)]
         click.echo(f"{'Equal' if is_equal else 'Not equal'}: {found}")
         if is_equal:
@@ -80,7 +80,7 @@ def _packages_apart(summary: dict) -> Iterator[str]:
             yield f"{package} is {version} now and was {summary['versions'].get(package)}"
 
 
-def _train_again(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
+def _train_again(config: Config, summary: dict, kept: dict) -> tuple[bool, str]:
     """Whether both networks come out the same, and how far they are apart in a sentence."""
     from pipeline.console import Stages, logged
     from pipeline.session import prepare
@@ -96,7 +96,7 @@ def _train_again(config: Config, summary: dict, results: Path) -> tuple[bool, st
         try:
             with logged(os.path.join(workspace.logs, "reproduce.log"), False), Stages().shown():
                 prepare(again)
-                return _compare(again, summary, results)
+                return _compare(again, summary, kept)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,7 +115,7 @@ def _with_hyperparameters(config: Config, summary: dict) -> Config:
     return dataclasses.replace(config, tuner=dataclasses.replace(config.tuner, enabled=False, hyperparameters=path))
 
 
-def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
+def _compare(config: Config, summary: dict, kept: dict) -> tuple[bool, str]:
     import numpy as np
     import tensorflow as tf
 
@@ -132,7 +132,7 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
     models = {name: tf.saved_model.load(model_path(outputs[f"Trainer.{name}"]["model"])) for name in MODELS}
     scored = score(os.path.join(outputs["HiggsExampleGen"]["examples"].uri, "Split-eval"), models, 1)
     n_rows = len(scored.labels)
-    if not (results / PREDICTIONS).exists():
+    if not kept:
         then = {name: summary["models"][name]["eval"][BCE] for name in MODELS}
         now = {name: crossentropies(scored.labels, scored.probabilities[name]).mean() for name in MODELS}
         apart = max(abs(now[name] - (math.nan if then[name] is None else then[name])) for name in MODELS)
@@ -140,7 +140,6 @@ def _compare(config: Config, summary: dict, results: Path) -> tuple[bool, str]:
             f"the binary crossentropies on {n_rows:,} rows of eval differ by {apart:.1e} at most; its "
             "predictions are not kept"
         )
-    kept = read_predictions(results)
     if kept["digest"] != scored.digest:
         return False, "other rows are in eval"
     apart = {name: float(np.abs(kept[name] - scored.probabilities[name]).max()) for name in MODELS}

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
-from events.files import remove_unfinished, whole
+from events.files import read_arrays, remove_unfinished, whole
 
 WRITING = """
 import sys
@@ -149,3 +150,40 @@ def test_link_stays_one_and_pipe_is_written_to(tmp_path):
 def test_folder_is_no_file(tmp_path):
     with pytest.raises(IsADirectoryError), whole(tmp_path):
         pass
+
+
+def test_damaged_arrays_are_said_to_be_or_read_as_they_were(tmp_path):
+    path = tmp_path / "arrays.npz"
+    arrays = {"labels": np.arange(20, dtype=np.int8), "digest": np.array("0" * 64)}
+    np.savez(path, **arrays)
+    content = path.read_bytes()
+    damaged = [content[:n_bytes] for n_bytes in range(len(content))]
+    for place in range(len(content)):
+        for change in (1, 64, 255):  # among them bits of encryption, compression and version
+            damaged.append(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+    n_refused = 0
+    for found in damaged:
+        path.write_bytes(found)
+        try:
+            read = read_arrays(path)
+        except ValueError as error:
+            assert str(error) == f"{path} is damaged"
+            n_refused += 1
+        else:
+            assert all(np.array_equal(read[name], arrays[name]) for name in read.keys() & arrays.keys())
+    assert n_refused > len(content)  # each that is cut, and others
+
+
+def test_array_with_fewer_values_than_were_written_is_damaged(tmp_path):
+    path = tmp_path / "arrays.npz"
+    np.savez(path, labels=np.arange(40_000))
+    path.write_bytes(path.read_bytes().replace(b"(40000,)", b"(4000 ,)"))
+    with pytest.raises(ValueError, match="is damaged"):
+        read_arrays(path)
+
+
+def test_one_array_is_no_file_of_arrays(tmp_path):
+    path = tmp_path / "array.npy"
+    np.save(path, np.arange(3))
+    with pytest.raises(ValueError, match="is damaged"):
+        read_arrays(path)

@@ -106,33 +106,20 @@ def test_diff_without_a_common_eval_gives_no_interval(output, tmp_path):
     assert f"the predictions of {second.name} are not kept" in runs("diff", "2026-01-01", "--output", copy)
 
 
-def _nothing(path):
-    path.write_bytes(b"")
-
-
-def _half(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _other_bytes(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 255
-    path.write_bytes(content)
-
-
-def _other_arrays(path):
-    np.savez(path, labels=np.zeros(3))
-
-
-@pytest.mark.parametrize("damage", [_nothing, _half, _other_bytes, _other_arrays])
-def test_damaged_predictions_are_one_line(output, tmp_path, damage):
+@pytest.mark.parametrize("arguments", [("diff", "2026-01-01"), ("reproduce",)])
+@pytest.mark.parametrize(
+    ("arrays", "fault"), [({}, "is damaged"), ({"labels": 0, "baseline": 0}, "lacks candidate, digest")]
+)
+def test_damaged_predictions_are_one_line(output, tmp_path, arguments, arrays, fault):
     copy = shutil.copytree(output, tmp_path / "copy")
     path = max((copy / "results").iterdir()) / PREDICTIONS
-    damage(path)
-    result = CliRunner().invoke(cli, ["runs", "diff", "2026-01-01", "--output", str(copy)])
+    np.savez(path, **arrays)
+    if not arrays:
+        path.write_bytes(path.read_bytes()[:-1])
+    result = CliRunner().invoke(cli, ["runs", *arguments, "--output", str(copy)])
     assert result.exit_code == 2
-    line = result.output.splitlines()[-1]
-    assert re.fullmatch(rf"Error: {PREDICTIONS} must hold .* Received: {path} (is damaged|lacks .*). Run again.", line)
+    rule = "predictions.npz must hold what both networks said of eval."
+    assert result.output.splitlines()[-1] == f"Error: {rule} Received: {path} {fault}. Run again."
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show"], ["diff", "2026-01-01"]])
