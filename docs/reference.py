@@ -66,7 +66,8 @@ def commands() -> str:
 
     parts = ["# Commands", "Written by `make docs` from the help of each command."]
     for path, command in walk(cli, ("higgs",)):
-        context = click.Context(command, info_name=" ".join(path), terminal_width=WIDTH, max_content_width=WIDTH)
+        settings = cli.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH}
+        context = click.Context(command, info_name=" ".join(path), **settings)
         text = "\n".join(f"    {line}".rstrip() for line in command.get_help(context).splitlines())
         parts += [f"## {' '.join(path)}", text]
     return "\n\n".join(parts) + "\n"

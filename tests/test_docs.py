@@ -105,7 +105,7 @@ def check_files(text: str) -> None:
 
 def check_options(arguments: list[str]) -> None:
     """The command line takes the arguments, and the configuration takes their settings."""
-    command, context = cli, click.Context(cli, info_name="higgs")
+    command, context = cli, click.Context(cli, info_name="higgs", **cli.context_settings)
     while isinstance(command, click.Group):
         [name, *arguments] = arguments
         command = command.get_command(context, name)
